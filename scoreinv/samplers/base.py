@@ -1,0 +1,56 @@
+"""The contract of every sampler: kernels, their composition, and the one loop that runs them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from scoreinv.operators.base import Measurement
+from scoreinv.prior import Prior
+
+Image = Float[Array, "H W C"]
+Time = Float[Array, ""]
+
+# One move of a sampler's state from noise level t to t_next (correctors and proximal steps stay at t).
+Kernel = Callable[[PRNGKeyArray, Image, Time, Time], Image]
+# What a method file returns: draws one image given a measurement. Drivers vmap and pmap it.
+Reconstruct = Callable[[PRNGKeyArray, Measurement], Image]
+
+
+def chain(*kernels: Kernel) -> Kernel:
+    """Composes kernels left to right, each with a key of its own."""
+
+    def kernel(key, x, t, t_next):
+        for subkey, k in zip(jax.random.split(key, len(kernels)), kernels, strict=True):
+            x = k(subkey, x, t, t_next)
+        return x
+
+    return kernel
+
+
+def integrate(kernel: Kernel, key: PRNGKeyArray, x: Image, times: Float[Array, " N+1"]) -> Image:
+    """Runs a kernel along a descending time grid; carries x only, so memory does not grow with the step count.
+
+    Args:
+        kernel: the move from each time to the next.
+        key: PRNG key; step i uses `fold_in(key, i)`.
+        x: state at times[0].
+        times: N + 1 descending times for N steps.
+
+    Returns:
+        The state at times[-1].
+    """
+
+    def step(x, inputs):
+        i, t, t_next = inputs
+        return kernel(jax.random.fold_in(key, i), x, t, t_next), None
+
+    n = times.shape[0] - 1
+    return jax.lax.scan(step, x, (jnp.arange(n), times[:-1], times[1:]))[0]
+
+
+def tweedie(prior: Prior, x: Image, t: Time) -> Image:
+    """The denoised image E[x_0 | x_t] = (x_t + sigma^2 score) / alpha (Efron 2011)."""
+    alpha, sigma = prior.sde.marginal_prob(t)
+    return (x + sigma**2 * prior.score_fn(x, t)) / alpha
