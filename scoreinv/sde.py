@@ -5,7 +5,7 @@ appendix B. t = 0 is data; every marginal is x_t | x_0 ~ N(alpha(t) x_0, sigma(t
 grid belongs to the sampler.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import flax.struct
 import jax
@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 Scalar = Float[Array, ""] | float
 
 
+@runtime_checkable
 class SDE(Protocol):
     """What samplers and losses need of a diffusion."""
 
@@ -37,7 +38,7 @@ class SDE(Protocol):
 
 @flax.struct.dataclass
 class VESDE:
-    """Variance exploding: alpha = 1, sigma(t) = sigma_min (sigma_max / sigma_min)^t (Song et al. 2021, eq. 9 and app. C)."""
+    """Variance exploding (Song et al. 2021, app. C): alpha = 1, sigma(t) = sigma_min (sigma_max / sigma_min)^t."""
 
     sigma_min: Scalar = 0.01
     sigma_max: Scalar = 128.0
@@ -59,7 +60,7 @@ class VESDE:
 
 @flax.struct.dataclass
 class VPSDE:
-    """Variance preserving: beta(t) = beta_min + t (beta_max - beta_min), sigma^2 = 1 - alpha^2 (Song et al. 2021, eq. 11)."""
+    """Variance preserving (Song et al. 2021, eq. 11): beta(t) is linear in t, sigma^2 = 1 - alpha^2."""
 
     beta_min: Scalar = 0.1
     beta_max: Scalar = 20.0

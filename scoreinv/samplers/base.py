@@ -1,6 +1,7 @@
 """The contract of every sampler: kernels, their composition, and the one loop that runs them."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,8 @@ Time = Float[Array, ""]
 Kernel = Callable[[PRNGKeyArray, Image, Time, Time], Image]
 # What a method file returns: draws one image given a measurement. Drivers vmap and pmap it.
 Reconstruct = Callable[[PRNGKeyArray, Measurement], Image]
+# What a kernel moves: an image, or a tuple of arrays for methods with memory (multistep solver, ADMM's dual, momentum).
+State = TypeVar("State")
 
 
 def chain(*kernels: Kernel) -> Kernel:
@@ -29,14 +32,34 @@ def chain(*kernels: Kernel) -> Kernel:
     return kernel
 
 
-def integrate(kernel: Kernel, key: PRNGKeyArray, x: Image, times: Float[Array, " N+1"]) -> Image:
+def at_next(kernel: Kernel) -> Kernel:
+    """The kernel applied at the level a step arrives at: (key, x, t, t_next) -> kernel(key, x, t_next, t_next)."""
+    return lambda key, x, t, t_next: kernel(key, x, t_next, t_next)
+
+
+def keyed(make_kernel: Callable[[PRNGKeyArray], Kernel]) -> Kernel:
+    """A kernel that is built anew at each step from a key of its own, for scores that hold fresh noise."""
+
+    def kernel(key, x, t, t_next):
+        make_key, key = jax.random.split(key)
+        return make_kernel(make_key)(key, x, t, t_next)
+
+    return kernel
+
+
+def integrate(
+    kernel: Callable[[PRNGKeyArray, State, Time, Time], State],
+    key: PRNGKeyArray,
+    x: State,
+    times: Float[Array, " levels"],
+) -> State:
     """Runs a kernel along a descending time grid; carries x only, so memory does not grow with the step count.
 
     Args:
         kernel: the move from each time to the next.
         key: PRNG key; step i uses `fold_in(key, i)`.
-        x: state at times[0].
-        times: N + 1 descending times for N steps.
+        x: state at times[0], an image or a pytree of arrays.
+        times: descending times; len(times) - 1 steps.
 
     Returns:
         The state at times[-1].

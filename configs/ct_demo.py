@@ -1,0 +1,15 @@
+"""Two real CT slices from 23 views."""
+
+from configs import default
+
+
+def get_config():
+    """The CT half of the demo."""
+    config = default.get_config()
+    config.images = ("head-ct", "spine-ct")
+    config.prior = "body-ct"
+    config.operator.modality = "ct"
+    config.operator.mask = "sparse_view"
+    config.operator.views = (23,)
+    config.data.intensity = "ct_window"
+    return config

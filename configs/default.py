@@ -1,0 +1,104 @@
+"""Every field of every run, with its default. Other files in this folder override a few of them."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The default configuration: reconstruction of one image with the bundled brain prior."""
+    config = ConfigDict()
+    config.seed = 0
+
+    # What to reconstruct. An image is a bundled example's name (brain-mri, head-ct, spine-ct) or a file.
+    config.images = ("brain-mri",)
+    config.slice_index = -1  # slice of a volume file; -1: the middle one
+    config.measurement = ""  # an .npz file of scanner data instead of images: see README
+    config.prior = "brain-mri"  # a bundled prior's name, a prior file, or a work directory of --mode=train
+    config.parts = ConfigDict()  # several configs in one run, by name (see demo.py); empty: this one alone
+
+    config.operator = operator = ConfigDict()
+    operator.modality = "mri"  # mri | ct
+    operator.mask = (
+        "equispaced"  # mri: equispaced | random | variable_density | own .npy; ct: sparse_view | limited_angle
+    )
+    operator.acceleration = (4.0,)  # mri: matrix columns per measured column, one task each
+    operator.center_fraction = 0.04  # mri: fraction of columns measured around the centre of k-space
+    operator.views = (23,)  # ct: number of projection angles, one task each
+    operator.degrees = 90.0  # ct, limited_angle: angular range the views cover
+    operator.detectors = 0  # ct: detector bins; 0: enough to see the whole image
+    operator.noise_std = 0.0  # noise on each real number measured, in the unit of the measurement
+
+    config.sampler = sampler = ConfigDict()
+    sampler.method = "dds"  # dds | ddnm | song2022
+    sampler.steps = 49  # steps of the time grid
+    sampler.grid = "karras"  # karras | geometric | linear
+    sampler.sigma_max = 3.0  # noise level the sampler starts at
+    sampler.sigma_min = 0.005  # noise level it ends at
+    sampler.start = "pseudo_inverse"  # image that is noised to sigma_max: pseudo_inverse | zero
+    sampler.samples = 8  # posterior samples drawn; their mean is the reconstruction
+    sampler.batch_size = 4  # samples per call of the compiled program
+    sampler.settings = ConfigDict(type_safe=False)  # the method's own, e.g. --config.sampler.settings="{'eta': 0.5}"
+
+    config.baselines = ("direct", "tv")  # cgls | direct | sirt | tv | wavelet
+    config.baseline_settings = settings = ConfigDict()
+    settings.tv = ConfigDict({"lam": 0.003, "iterations": 300})
+    settings.wavelet = ConfigDict({"lam": 0.003})
+
+    config.data = data = ConfigDict()
+    data.folders = ()  # training volumes: folders of NIfTI, DICOM, HDF5 or npy files
+    data.subject_pattern = ""  # regular expression whose match in a file name is the subject; empty: ask the file
+    data.intensity = "percentile"  # percentile | ct_window | min_max | mean_std | none (already in [0, 1])
+    data.window = (-1024.0, 1024.0)  # ct_window: HU mapped to 0 and 1
+    data.size = 128  # side of the prepared slices
+    data.crop = 64  # side of the crops the network trains on
+    data.views = 4  # augmented views made of each training slice
+    data.zoom = (0.7, 1.1)  # field of view of a view, as a fraction of the slice
+    data.rotation = 12.0  # largest rotation of a view, degrees
+    data.foreground_threshold = 0.1
+    data.min_foreground = 0.05  # slices with a smaller fraction above the threshold are left out
+    data.validation_fraction = 0.1  # of subjects
+    data.test_fraction = 0.1  # of subjects
+    data.validation_subjects = ()  # subjects assigned by name, whatever the fractions say
+    data.test_subjects = ()
+
+    config.model = model = ConfigDict()
+    model.parameterization = "edm"  # edm | score (the published one)
+    model.sigma_data = 0.34  # edm: root mean square of the data
+    model.nf = 128
+    model.ch_mult = (1, 1, 1)
+    model.num_res_blocks = 1
+    model.attn_resolutions = ()
+    model.patch_size = 4
+    model.embedding_type = "fourier"
+    model.fourier_scale = 1.0
+    model.dropout = 0.0
+    model.num_channels = 1
+    model.image_size = 128
+
+    config.sde = sde = ConfigDict()
+    sde.name = "ve"  # ve | vp | subvp
+    sde.sigma_min = 0.002
+    sde.sigma_max = 20.0
+    sde.beta_min = 0.1
+    sde.beta_max = 20.0
+
+    config.train = train = ConfigDict()
+    train.steps = 6000
+    train.batch_size = 16
+    train.steps_per_call = 1  # more on accelerators; on CPU XLA runs convolution gradients slowly inside a loop
+    train.learning_rate = 1e-3
+    train.warmup = 100
+    train.decay = "cosine"  # cosine | none
+    train.adam_beta1 = 0.9
+    train.adam_beta2 = 0.99
+    train.adam_eps = 1e-8
+    train.clip = 1.0
+    train.ema = 0.999
+    train.log_sigma_mean = -2.0  # edm: mean of log sigma
+    train.log_sigma_std = 1.4  # edm: standard deviation of log sigma
+    train.t_min = 1e-5  # score: smallest training time
+    train.init_from = ""  # a prior file to start from
+    train.checkpoint_every = 250
+    train.keep_checkpoints = 2
+    train.validation_images = 32
+    train.validation_sigmas = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    return config

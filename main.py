@@ -1,0 +1,49 @@
+"""Reconstructs medical images with score-based priors: `python main.py [--mode=...] [--config=...] [--config.x=y]`."""
+
+import os
+import sys
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+HERE = Path(__file__).resolve().parent
+MODES = ("reconstruct", "train")
+
+config_flag = config_flags.DEFINE_config_file(
+    "config", str(HERE / "configs" / "demo.py"), "Configuration file; --config.field=value overrides a field."
+)
+mode_flag = flags.DEFINE_enum("mode", "reconstruct", MODES, "What to do.")
+workdir_flag = flags.DEFINE_string("workdir", "", "Directory for results; default: runs/<name of the config file>.")
+
+
+def main(argv: list[str]) -> None:
+    """Runs one mode; a user's mistake ends it with one line and exit status 1."""
+    if len(argv) > 1:
+        sys.exit(f"error: unexpected argument {argv[1]!r}; options are written --name=value")
+    config_name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    workdir = Path(workdir_flag.value or Path("runs") / config_name)
+    # JAX loads after the flags are parsed, so that --help and a mistyped flag answer at once.
+    from scoreinv import compilation_cache
+
+    compilation_cache.enable()
+    try:
+        if mode_flag.value == "train":
+            from scoreinv.train import train
+
+            train(config_flag.value, workdir)
+        else:
+            from scoreinv.reconstruct import reconstruct
+
+            reconstruct(config_flag.value, workdir)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get("SCOREINV_TRACEBACK"):
+            raise
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; finished results are kept")
+
+
+if __name__ == "__main__":
+    logging.set_verbosity(logging.INFO)
+    app.run(main)

@@ -1,0 +1,16 @@
+"""The classical one-shot image: zero-filled inverse FFT for MRI, filtered back-projection for CT."""
+
+from scoreinv.samplers.base import Reconstruct
+
+
+def direct() -> Reconstruct:
+    """T^-1 of the zero-filled samples; CT weights each measured view with the angle it stands for.
+
+    Returns:
+        (key, measurement) -> image [H, W, C]; the key is not used.
+    """
+
+    def reconstruct(key, measurement):
+        return measurement.operator.inverse(measurement.y)
+
+    return reconstruct

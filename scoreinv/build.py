@@ -1,0 +1,258 @@
+"""Configuration to objects: the only tables from names to constructors."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scoreinv import losses
+from scoreinv.baselines.cgls import cgls
+from scoreinv.baselines.direct import direct
+from scoreinv.baselines.sirt import sirt
+from scoreinv.baselines.tv import tv
+from scoreinv.baselines.wavelet import wavelet
+from scoreinv.checkpoints import read_prior
+from scoreinv.data.measurements import read_mask
+from scoreinv.models.edm import edm_denoise, edm_score
+from scoreinv.models.ncsnpp import NCSNpp
+from scoreinv.operators import ct, mri
+from scoreinv.operators.base import LinearOperator
+from scoreinv.prior import Prior, per_channel
+from scoreinv.samplers.base import Reconstruct
+from scoreinv.samplers.conditioning import pseudo_inverse_start, zero_start
+from scoreinv.samplers.ddnm import ddnm
+from scoreinv.samplers.dds import dds
+from scoreinv.samplers.song2022 import song2022
+from scoreinv.samplers.times import geometric_times, karras_times, linear_times
+from scoreinv.sde import VESDE, VPSDE, SubVPSDE
+
+SDES = {"ve": VESDE, "vp": VPSDE, "subvp": SubVPSDE}
+PARAMETERIZATIONS = ("edm", "score")
+WEIGHTS = Path(__file__).parent / "weights"
+
+# A method and the settings it takes unless the configuration says otherwise. Numbers with a decimal point are data:
+# changing them compiles nothing.
+SAMPLERS: dict[str, tuple[Callable, dict[str, Any]]] = {
+    "ddnm": (ddnm, {"eta": 0.85}),
+    "dds": (dds, {"eta": 0.85, "gamma": 5.0, "cg_steps": 5}),
+    "song2022": (song2022, {"snr": 0.2, "lam": 1.0, "corrector_steps": 1}),
+}
+STARTS = {"pseudo_inverse": pseudo_inverse_start, "zero": zero_start}
+TIME_GRIDS = {"geometric": geometric_times, "karras": karras_times, "linear": linear_times}
+BASELINES = {"cgls": cgls, "direct": direct, "sirt": sirt, "tv": tv, "wavelet": wavelet}
+
+
+def choose(table: Mapping[str, Any], name: str, what: str) -> Any:
+    """table[name], or a ValueError that shows the name and the choices."""
+    if name not in table:
+        raise ValueError(f"unknown {what} {name!r}; choose one of {', '.join(sorted(table))}")
+    return table[name]
+
+
+def sde(config) -> SubVPSDE | VESDE | VPSDE:
+    """The SDE of a `config.sde` section."""
+    kind = choose(SDES, config["name"], "sde.name")
+    fields = ("sigma_min", "sigma_max") if kind is VESDE else ("beta_min", "beta_max")
+    return kind(**{field: config[field] for field in fields})
+
+
+def model(config) -> NCSNpp:
+    """The network of a `config.model` section."""
+    parameterization = config["parameterization"]
+    if parameterization not in PARAMETERIZATIONS:
+        raise ValueError(f"unknown model.parameterization {parameterization!r}; choose one of {PARAMETERIZATIONS}")
+    fields = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in dict(config).items()}
+    del fields["parameterization"], fields["sigma_data"]
+    published = parameterization == "score"
+    return NCSNpp(**fields, scale_by_sigma=published, data_centered=not published)
+
+
+def _apply(model, params, x, sigma):
+    return model.apply({"params": params}, x, sigma)
+
+
+def _edm_denoiser(model, sigma_data, params, x, sigma):
+    return edm_denoise(partial(_apply, model, params), x[None], sigma[None], sigma_data)[0]
+
+
+def _edm_score(model, sde_, sigma_data, params, x, t):
+    return edm_score(partial(_apply, model, params), sde_, x[None], t, sigma_data)[0]
+
+
+def _network_score(model, sde_, params, x, t):
+    _, sigma = sde_.marginal_prob(t)
+    return _apply(model, params, x[None], sigma[None])[0]
+
+
+def loss(config, model_):
+    """The training loss of one image and its value at one noise level.
+
+    Returns:
+        (loss_fn (key, params, image) -> [], loss_at (key, params, image, sigma) -> []).
+    """
+    if config.model.parameterization == "edm":
+        sigma_data = config.model.sigma_data
+
+        def edm(key, params, x):
+            denoiser = partial(_edm_denoiser, model_, sigma_data, params)
+            return losses.edm_loss(
+                key, denoiser, x, sigma_data, config.train.log_sigma_mean, config.train.log_sigma_std
+            )
+
+        def edm_at(key, params, x, sigma):
+            return losses.edm_loss_at(key, partial(_edm_denoiser, model_, sigma_data, params), x, sigma, sigma_data)
+
+        return edm, edm_at
+    diffusion = sde(config.sde)
+
+    def matching(key, params, x):
+        score_fn = partial(_network_score, model_, diffusion, params)
+        return losses.denoising_score_matching(key, score_fn, diffusion, x, config.train.t_min)
+
+    def matching_at(key, params, x, sigma):
+        score_fn = partial(_network_score, model_, diffusion, params)
+        return losses.score_matching_at(key, score_fn, diffusion, x, diffusion.time_at(sigma))
+
+    return matching, matching_at
+
+
+def prior_metadata(config) -> dict[str, Any]:
+    """The description a prior file carries: all that `prior_from` needs."""
+    shape = (config.data.size, config.data.size, config.model.num_channels)
+    return {"model": config.model.to_dict(), "sde": config.sde.to_dict(), "shape": shape}
+
+
+def prior_from(params, metadata: Mapping[str, Any]) -> Prior:
+    """A prior of network parameters and the description made by `prior_metadata`."""
+    config = metadata["model"]
+    network, diffusion = model(config), sde(metadata["sde"])
+    params = jax.tree.map(jnp.asarray, params)
+    if config["parameterization"] == "edm":
+        score = partial(_edm_score, network, diffusion, config["sigma_data"])
+    else:
+        score = partial(_network_score, network, diffusion)
+    return Prior(diffusion, jax.tree_util.Partial(score, params), tuple(metadata["shape"]))
+
+
+def load_prior(name_or_path: str) -> Prior:
+    """Loads a prior by name or from a file.
+
+    Args:
+        name_or_path: a bundled prior ("brain-mri", "body-ct"), a .safetensors file written by training, or a work
+            directory of `--mode=train`.
+
+    Returns:
+        The prior; a pytree, to be passed to compiled functions as an argument.
+
+    Raises:
+        ValueError: unknown name, or a file that is not a prior.
+    """
+    return prior_from(*read_prior(prior_path(name_or_path)))
+
+
+def prior_path(name_or_path: str) -> Path:
+    """The file behind a prior's name, file name or work directory."""
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path / "prior.safetensors"
+    if path.suffix == ".safetensors":
+        return path
+    bundled = {p.stem: p for p in WEIGHTS.glob("*.safetensors")}
+    if name_or_path not in bundled:
+        raise ValueError(
+            f"unknown prior {name_or_path!r}; choose one of {', '.join(sorted(bundled))}, a .safetensors file or a "
+            "work directory of --mode=train"
+        )
+    return bundled[name_or_path]
+
+
+def sampler(config) -> tuple[Callable[[Prior, Mapping[str, jax.Array]], Reconstruct], dict[str, jax.Array]]:
+    """The conditional sampler of a `config.sampler` section.
+
+    Returns:
+        (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings` (times'
+        range, lam, snr, eta, ...) come as arguments, so that other values of them compile nothing.
+    """
+    method, defaults = choose(SAMPLERS, config.method, "sampler.method")
+    unknown = set(config.settings) - set(defaults)
+    if unknown:
+        raise ValueError(
+            f"sampler.settings.{min(unknown)} is no setting of {config.method}; it takes {', '.join(sorted(defaults))}"
+        )
+    chosen = {**defaults, **{name: type(defaults[name])(value) for name, value in config.settings.items()}}
+    structure = {name: value for name, value in chosen.items() if isinstance(value, int)}
+    data = {name: jnp.float32(value) for name, value in chosen.items() if isinstance(value, float)}
+    data |= {"sigma_min": jnp.float32(config.sigma_min), "sigma_max": jnp.float32(config.sigma_max)}
+    grid = choose(TIME_GRIDS, config.grid, "sampler.grid")
+    start = choose(STARTS, config.start, "sampler.start")
+
+    def make(prior, settings):
+        rest = dict(settings)
+        times = grid(prior.sde, config.steps, rest.pop("sigma_min"), rest.pop("sigma_max"))
+        return method(prior, times=times, start=start, **structure, **rest)
+
+    return make, data
+
+
+def baseline(config, name: str) -> Reconstruct:
+    """The classical reconstruction `name` with its settings from `config.baseline_settings`."""
+    method = choose(BASELINES, name, "baseline")
+    return method(**config.baseline_settings.get(name, {}))
+
+
+def _mri_operators(config, shape, key) -> list[tuple[str, LinearOperator]]:
+    masks = {
+        "equispaced": lambda r: mri.equispaced_mask(shape[:2], r, config.center_fraction),
+        "random": lambda r: mri.random_mask(key, shape[:2], r, config.center_fraction),
+        "variable_density": lambda r: mri.variable_density_mask(key, shape[:2], r, config.center_fraction),
+    }
+    transform = mri.FourierTransform(shape[2])
+    if config.mask.endswith(".npy"):
+        return [("own-mask", LinearOperator(read_mask(config.mask, shape[:2]), transform))]
+    make = choose(masks, config.mask, "operator.mask for mri")
+    return [(f"{r:g}x", LinearOperator(make(r), transform)) for r in config.acceleration]
+
+
+def _ct_operators(config, shape, key) -> list[tuple[str, LinearOperator]]:
+    operators = []
+    for views in config.views:
+        if views < 1:
+            raise ValueError(f"operator.views={views}; give at least 1 view")
+        degrees = choose({"sparse_view": 180.0, "limited_angle": config.degrees}, config.mask, "operator.mask for ct")
+        if not 0 < degrees <= 180:
+            raise ValueError(f"operator.degrees={degrees}; give a range above 0 and up to 180")
+        # The transform holds the measured views alone, which is cheaper than masking a full sinogram.
+        transform = ct.radon_transform(np.deg2rad(degrees) * np.arange(views) / views, shape[:2], config.detectors)
+        name = f"{views}-views" if degrees == 180 else f"{views}-views-{degrees:g}-degrees"
+        operators.append((name, LinearOperator(jnp.ones((views, 1)), transform)))
+    return operators
+
+
+MODALITIES = {"ct": _ct_operators, "mri": _mri_operators}
+
+
+def operators(config, shape: tuple[int, int, int], key) -> list[tuple[str, LinearOperator]]:
+    """The measurement operators of a `config.operator` section for images of one shape, each with a short name.
+
+    Args:
+        config: the section.
+        shape: (H, W, C) of the image.
+        key: PRNG key of random masks.
+
+    Returns:
+        One (name, operator) for each acceleration or number of views.
+    """
+    return choose(MODALITIES, config.modality, "operator.modality")(config, shape, key)
+
+
+def fit_channels(prior: Prior, channels: int) -> Prior:
+    """The prior for images of `channels` channels: itself, or a real prior on real and imaginary part."""
+    if prior.shape[2] == channels:
+        return prior
+    if (prior.shape[2], channels) == (1, 2):
+        return per_channel(prior)
+    raise ValueError(f"the prior has {prior.shape[2]} channels, the image {channels}; choose a prior of such images")

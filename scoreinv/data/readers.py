@@ -1,0 +1,220 @@
+"""Reading medical images from files into axial slices, and their intensities into [0, 1].
+
+Every reader returns a `Volume` laid out as a radiologist reads it: slices from inferior to superior, rows from anterior
+to posterior, columns from the patient's right to left. NIfTI and DICOM say where they lie and are turned accordingly;
+npy, npz and HDF5 do not and are taken as they are.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import nibabel
+import numpy as np
+from jaxtyping import Float, Shaped
+from pydicom.misc import is_dicom
+
+from scoreinv.data.dicom import read_dicom
+from scoreinv.data.volumes import Volume, check_size, to_axial
+
+SUFFIXES = (".nii", ".nii.gz", ".dcm", ".npy", ".npz", ".h5", ".hdf5")
+_DAMAGED = (
+    OSError,
+    EOFError,
+    zlib.error,
+    zipfile.BadZipFile,
+    np.linalg.LinAlgError,
+    nibabel.filebasedimages.ImageFileError,
+    nibabel.spatialimages.HeaderDataError,
+    nibabel.orientations.OrientationError,
+)
+
+
+def read_image(path: str | Path, key: str = "", index: int = 0) -> Volume:
+    """Reads a scan: NIfTI, DICOM (a file, or a folder holding one series), npy, npz or HDF5.
+
+    A NIfTI file does not tell its modality: its values come as stored, those of padding outside a CT scanner's field of
+    view (-2000, -3024) included.
+
+    Args:
+        path: .nii, .nii.gz, .dcm, .npy, .npz, .h5 or .hdf5 file, or a folder of DICOM files.
+        key: the array to take from an npz or HDF5 file; empty: the only one there.
+        index: the volume to take from a 4-D NIfTI file.
+
+    Returns:
+        The volume, finite float32 values.
+
+    Raises:
+        ValueError: missing, damaged, empty or oversized file; NaN; not 2-D or 3-D; missing slices; unknown key.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"image file {str(path)!r} does not exist; check the path")
+    try:
+        volume = _read(path, key, index)
+    except _DAMAGED as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"cannot read {str(path)!r} ({message}); the file is damaged or truncated: copy it again"
+        ) from error
+    bad = volume.values.size - np.count_nonzero(np.isfinite(volume.values))
+    if bad:
+        raise ValueError(
+            f"{str(path)!r} holds {bad} NaN or Inf values; only finite images are allowed: repair or mask them"
+        )
+    return volume
+
+
+def _read(path: Path, key: str, index: int) -> Volume:
+    if path.is_dir():
+        return read_dicom(sorted(p for p in path.iterdir() if p.is_file() and is_dicom(p)), path)
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        return _read_nifti(path, index)
+    if name.endswith(".npy"):
+        return _read_npy(path)
+    if name.endswith(".npz"):
+        return _read_npz(path, key)
+    if name.endswith((".h5", ".hdf5")):
+        return _read_hdf5(path, key)
+    if is_dicom(path):
+        return read_dicom([path], path)
+    raise ValueError(f"{str(path)!r} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
+
+
+def _read_nifti(path: Path, index: int) -> Volume:
+    image = cast(nibabel.spatialimages.SpatialImage, nibabel.load(path))
+    if len(image.shape) not in (3, 4):
+        raise ValueError(f"{str(path)!r} has shape {image.shape}; allowed: [x, y, z] or [x, y, z, volume]: reshape it")
+    if len(image.shape) == 4 and not -image.shape[3] <= index < image.shape[3]:
+        raise ValueError(f"{str(path)!r} has no volume {index}; allowed: 0 to {image.shape[3] - 1}: change the index")
+    check_size(image.shape[:3], path)
+    stored = image.dataobj[..., index] if len(image.shape) == 4 else image.dataobj
+    return Volume(*to_axial(np.asarray(stored, np.float32), image.affine))
+
+
+def _from_array(stored: Shaped[np.ndarray, "..."], path: Path) -> Volume:
+    if stored.ndim not in (2, 3) or stored.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{str(path)!r} holds {stored.dtype} of shape {stored.shape}; allowed: real numbers [H, W] or "
+            "[slices, H, W]: take magnitudes, drop further axes"
+        )
+    check_size(stored.shape, path)
+    return Volume(np.array(stored, np.float32).reshape(-1, *stored.shape[-2:]))
+
+
+def _chosen_key(keys: list[str], key: str, path: Path) -> str:
+    if key in keys:
+        return key
+    if not key and len(keys) == 1:
+        return keys[0]
+    choices = ", ".join(sorted(keys)) or "none, the file is empty"
+    raise ValueError(f"key {key!r} does not name one array of {str(path)!r}; choose one of {choices}")
+
+
+def _read_npy(path: Path) -> Volume:
+    try:
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise OSError(str(error)) from error
+    return _from_array(stored, path)
+
+
+def _npy_shape(file) -> tuple[int, ...]:
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return header(file)[0]
+
+
+def _read_npz(path: Path, key: str) -> Volume:
+    with zipfile.ZipFile(path) as archive:
+        name = _chosen_key([name.removesuffix(".npy") for name in archive.namelist()], key, path) + ".npy"
+        try:
+            with archive.open(name) as member:
+                shape = _npy_shape(member)
+            check_size(shape, path)
+            with archive.open(name) as member:
+                stored = np.lib.format.read_array(member, allow_pickle=False)
+        except KeyError as error:
+            raise OSError(f"{name} is no npy array") from error
+    return _from_array(stored, path)
+
+
+def _read_hdf5(path: Path, key: str) -> Volume:
+    try:
+        import h5py
+    except ImportError as error:
+        raise ValueError(f"reading {str(path)!r} needs h5py; install it: pip install h5py") from error
+    with h5py.File(path, "r") as file:
+        names: list[str] = []
+        file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+        stored = file[_chosen_key(names, key, path)]
+        check_size(stored.shape, path)
+        return _from_array(stored[()], path)
+
+
+@dataclass(frozen=True)
+class IntensityScale:
+    """The affine map of unit intensities to the file's: value = scale * unit + offset."""
+
+    scale: float
+    offset: float
+
+    def restore(self, unit: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Intensities in the file's unit (Hounsfield units for CT)."""
+        return np.asarray(self.scale * unit + self.offset, np.float32)
+
+
+def _percentile(values, percentiles):
+    # Foreground: above the mean, which in a head scan is mostly air. The lower bound looks at the whole volume.
+    return np.percentile(values, percentiles[0]), np.percentile(values[values >= values.mean()], percentiles[1])
+
+
+def _mean_std(values):
+    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    clipped = np.clip(values, mean - 6 * deviation, mean + 6 * deviation)
+    return clipped.min(), clipped.max()
+
+
+def to_unit_range(
+    values: Float[np.ndarray, "..."],
+    preset: str,
+    low: float = -1024.0,
+    high: float = 1024.0,
+    percentiles: tuple[float, float] = (0.0, 99.5),
+) -> tuple[Float[np.ndarray, "..."], IntensityScale]:
+    """Scales intensities to [0, 1] by a named preset, clipping what falls outside.
+
+    "ct_window": low -> 0, high -> 1. "percentile": percentiles[0] of all values -> 0, percentiles[1] of the foreground
+    (values above the mean) -> 1. "mean_std": clip to mean +- 6 standard deviations, then minimum -> 0, maximum -> 1
+    (BraTS in Song et al. 2022). "min_max": minimum -> 0, maximum -> 1 (LIDC in Song et al. 2022).
+
+    Args:
+        values: intensities of a whole volume (so that all its slices share one scale).
+        preset: "ct_window", "percentile", "mean_std" or "min_max".
+        low: lower end of the CT window, HU.
+        high: upper end of the CT window, HU.
+        percentiles: lower and upper percentile of "percentile".
+
+    Returns:
+        (values in [0, 1] as float32, the scale that maps them back).
+
+    Raises:
+        ValueError: unknown preset, empty window or constant image.
+    """
+    bounds: dict[str, Callable[[], tuple[float, float]]] = {
+        "ct_window": lambda: (low, high),
+        "percentile": lambda: _percentile(values, percentiles),
+        "mean_std": lambda: _mean_std(values),
+        "min_max": lambda: (values.min(), values.max()),
+    }
+    if preset not in bounds:
+        raise ValueError(f"unknown intensity preset {preset!r}; choose one of {', '.join(sorted(bounds))}")
+    bottom, top = (float(bound) for bound in bounds[preset]())
+    if not top > bottom:
+        raise ValueError(f"preset {preset!r} maps [{bottom:g}, {top:g}] to [0, 1]; allowed: low < high, not constant")
+    unit = np.clip((values - np.float32(bottom)) / np.float32(top - bottom), 0, 1)
+    return unit.astype(np.float32), IntensityScale(top - bottom, bottom)

@@ -1,0 +1,139 @@
+"""Training slices: a folder of volumes becomes one array of augmented images, split by subject."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from tqdm import tqdm
+
+from scoreinv.data.readers import Volume, read_image, to_unit_range
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class SliceSet:
+    """Images of one split.
+
+    Attributes:
+        images: [N, H, W, 1] float32 in [0, 1].
+        subjects: the subject of each image.
+        indices: the slice index of each image in its volume.
+    """
+
+    images: np.ndarray
+    subjects: tuple[str, ...]
+    indices: tuple[int, ...]
+
+
+def split_of(subject: str, validation: float, test: float) -> str:
+    """The split of a subject, a pure function of its name, so that no file order or seed can move a subject.
+
+    Args:
+        subject: subject name.
+        validation: fraction of subjects for validation.
+        test: fraction of subjects for testing.
+
+    Returns:
+        "train", "validation" or "test".
+    """
+    u = int(hashlib.sha256(subject.encode()).hexdigest()[:8], 16) / 2**32
+    if u < validation:
+        return "validation"
+    return "test" if u < validation + test else "train"
+
+
+def _assigned_split(subject: str, data) -> str:
+    """The split a configuration names for a subject, else `split_of`."""
+    if subject in data.validation_subjects:
+        return "validation"
+    return "test" if subject in data.test_subjects else split_of(subject, data.validation_fraction, data.test_fraction)
+
+
+def subject_of(path: Path, volume: Volume, pattern: str) -> str:
+    """The subject a file belongs to: the first match of `pattern` in its path, else what the file itself says."""
+    match = re.search(pattern, path.name) if pattern else None
+    if match:
+        return match.group(match.lastindex or 0)
+    return volume.subject or path.name.split(".")[0]
+
+
+def volume_files(folders: Sequence[str]) -> list[Path]:
+    """All image files below the folders, sorted; raises ValueError when there is none."""
+    suffixes = (".nii", ".nii.gz", ".dcm", ".npy", ".npz", ".h5", ".hdf5")
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ValueError(f"data folder {folder!r} does not exist; give folders of {', '.join(suffixes)} files")
+    files = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.name.endswith(suffixes))
+    if not files:
+        raise ValueError(f"no image files in {', '.join(map(str, folders))}; expected {', '.join(suffixes)}")
+    return files
+
+
+def random_view(rng: np.random.Generator, image: np.ndarray, size: int, zoom: tuple[float, float], rotation: float):
+    """One rotated, zoomed and shifted view of a slice, resampled with an antialiasing Gaussian.
+
+    Args:
+        rng: source of the random view.
+        image: slice [H, W] in [0, 1].
+        size: output side in pixels.
+        zoom: range of the output's field of view as a fraction of the slice's longer side.
+        rotation: largest rotation in degrees, either way.
+
+    Returns:
+        view [size, size], float32.
+    """
+    fraction, angle = rng.uniform(*zoom), np.deg2rad(rng.uniform(-rotation, rotation))
+    scale = fraction * max(image.shape) / size
+    smooth = ndimage.gaussian_filter(image, 0.4 * max(scale - 1, 0)) if scale > 1 else image
+    matrix = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    slack = max(0.0, 1 - fraction) / 2 * max(image.shape)
+    centre = (np.array(image.shape) - 1) / 2 + rng.uniform(-slack, slack, 2)
+    offset = centre - matrix @ np.full(2, (size - 1) / 2)
+    view = ndimage.affine_transform(smooth, matrix, offset, (size, size), order=3, mode="constant", cval=0.0)
+    return np.clip(view, 0, 1).astype(np.float32)
+
+
+def _slices(files: Sequence[Path], data) -> Iterator[tuple[str, int, np.ndarray]]:
+    """(subject, index, slice in [0, 1]) for every slice with enough in it."""
+    for path in tqdm(files, desc="reading volumes", unit="file"):
+        volume = read_image(path)
+        subject = subject_of(path, volume, data.subject_pattern)
+        scaled, _ = to_unit_range(volume.values, data.intensity, low=data.window[0], high=data.window[1])
+        for index, image in enumerate(scaled):
+            if np.mean(image > data.foreground_threshold) >= data.min_foreground:
+                yield subject, index, image
+
+
+def load_slices(data, split: str, seed: int = 0) -> SliceSet:
+    """Reads every slice of one split; the training split in augmented views, the others once, as they are.
+
+    Args:
+        data: the `data` section of the configuration.
+        split: "train", "validation" or "test".
+        seed: seed of the augmentation.
+
+    Returns:
+        The images of the split.
+
+    Raises:
+        ValueError: no file, or no subject falls into the split.
+    """
+    rng = np.random.default_rng(seed)
+    images, subjects, indices = [], [], []
+    for subject, index, image in _slices(volume_files(data.folders), data):
+        if _assigned_split(subject, data) != split:
+            continue
+        training = split == "train"
+        for _ in range(data.views if training else 1):
+            zoom, rotation = (data.zoom, data.rotation) if training else ((1.0, 1.0), 0.0)
+            images.append(random_view(rng, image, data.size, tuple(zoom), rotation))
+            subjects.append(subject)
+            indices.append(index)
+    if not images:
+        raise ValueError(f"no subject of {', '.join(data.folders)} falls into split {split!r}; add volumes")
+    return SliceSet(np.stack(images)[..., None], tuple(subjects), tuple(indices))

@@ -1,0 +1,270 @@
+"""Magnetic resonance imaging: centred orthonormal Fourier transforms, single and multi coil, and sampling masks.
+
+k-space has its zero frequency at [H // 2, W // 2] and the image its origin there too. Real images have one channel,
+complex ones two (real and imaginary part). Masks are float32 0/1 arrays that broadcast to k-space; lines are measured
+along the readout axis and skipped along the phase-encoding axis.
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
+
+from scoreinv.operators.base import Image, LinearOperator, Mask, least_squares
+
+Kspace = Complex[Array, "H W"]
+CoilKspace = Complex[Array, "coils H W"]
+
+
+def fft2c(x: Complex[Array, "*batch H W"] | Float[Array, "*batch H W"]) -> Complex[Array, "*batch H W"]:
+    """Centred orthonormal 2-D Fourier transform over the last two axes."""
+    axes = (-2, -1)
+    return jnp.fft.fftshift(jnp.fft.fft2(jnp.fft.ifftshift(x, axes), norm="ortho"), axes)
+
+
+def ifft2c(z: Complex[Array, "*batch H W"]) -> Complex[Array, "*batch H W"]:
+    """Inverse (and adjoint) of `fft2c`."""
+    axes = (-2, -1)
+    return jnp.fft.fftshift(jnp.fft.ifft2(jnp.fft.ifftshift(z, axes), norm="ortho"), axes)
+
+
+def to_complex(x: Image) -> Float[Array, "H W"] | Complex[Array, "H W"]:
+    """An image [H, W, C] as an array [H, W]: real for C = 1, complex for C = 2."""
+    if x.shape[-1] not in (1, 2):
+        raise ValueError(f"image with {x.shape[-1]} channels; MRI takes 1 (real) or 2 (real and imaginary part)")
+    return x[..., 0] if x.shape[-1] == 1 else jax.lax.complex(x[..., 0], x[..., 1])
+
+
+def to_channels(x: Complex[Array, "H W"], channels: int) -> Image:
+    """The adjoint of `to_complex`: the real part, or real and imaginary part."""
+    parts = (x.real,) if channels == 1 else (x.real, x.imag)
+    return jnp.stack(parts, axis=-1)
+
+
+def reflect(z: Array) -> Array:
+    """z at the negative frequencies: k -> -k in centred order, over the last two axes."""
+    for axis in (-2, -1):
+        z = jnp.flip(z, axis)
+        # Even sizes hold the Nyquist frequency once, in front; it is its own negative.
+        z = jnp.roll(z, 1, axis) if z.shape[axis] % 2 == 0 else z
+    return z
+
+
+@flax.struct.dataclass
+class FourierTransform:
+    """Single-coil MRI: T is the centred orthonormal 2-D Fourier transform, image [H, W, C] -> k-space [H, W].
+
+    Attributes:
+        channels: 1 for real images, 2 for complex ones.
+    """
+
+    channels: int = flax.struct.field(pytree_node=False, default=1)
+
+    def forward(self, x: Image) -> Kspace:
+        """T x."""
+        return fft2c(to_complex(x))
+
+    def adjoint(self, z: Kspace) -> Image:
+        """T^H z."""
+        return to_channels(ifft2c(z), self.channels)
+
+    def inverse(self, z: Kspace, mask: Mask | None = None) -> Image:
+        """T^-1 z = T^H z; the zero-filled image, whatever the mask."""
+        return self.adjoint(z)
+
+    def pseudo_inverse(self, mask: Mask, z: Kspace) -> Image:
+        """A^+ z in closed form.
+
+        Complex images: A^H z. A real image's spectrum is Hermitian, X(-k) = conj X(k), so its least-squares fit is
+        X(k) = (m(k) z(k) + m(-k) conj z(-k)) / (m(k) + m(-k)): the mean where k and -k are measured, the one sample
+        where only one is, and zero where none is.
+        """
+        z = mask * z
+        if self.channels == 1:
+            mask = jnp.broadcast_to(mask, z.shape)
+            count = mask + reflect(mask)
+            z = (z + jnp.conj(reflect(z))) / jnp.maximum(count, 1)
+        return self.adjoint(z)
+
+
+@flax.struct.dataclass
+class SenseTransform:
+    """Multi-coil MRI (Pruessmann et al. 1999): T x = (F S_c x)_c, image [H, W, C] -> k-space [coils, H, W].
+
+    Attributes:
+        coils: coil sensitivities [coils, H, W], complex.
+        channels: 1 for real images, 2 for complex ones.
+        steps: conjugate-gradient steps of the pseudo-inverse.
+    """
+
+    coils: CoilKspace
+    channels: int = flax.struct.field(pytree_node=False, default=2)
+    steps: int = flax.struct.field(pytree_node=False, default=10)
+
+    def forward(self, x: Image) -> CoilKspace:
+        """T x."""
+        return fft2c(self.coils * to_complex(x))
+
+    def adjoint(self, z: CoilKspace) -> Image:
+        """T^H z."""
+        return to_channels(jnp.sum(jnp.conj(self.coils) * ifft2c(z), axis=0), self.channels)
+
+    def inverse(self, z: CoilKspace, mask: Mask | None = None) -> Image:
+        """(T^H T)^-1 T^H z, the coil images combined by their sensitivities; zero where no coil sees anything."""
+        power = jnp.sum(jnp.abs(self.coils) ** 2, axis=0)[..., None]
+        return jnp.where(power > 0, self.adjoint(z) / jnp.where(power > 0, power, 1), 0)
+
+    def pseudo_inverse(self, mask: Mask, z: CoilKspace) -> Image:
+        """A^+ z by `steps` conjugate-gradient steps (Pruessmann et al. 2001)."""
+        operator = LinearOperator(mask, self)
+        return least_squares(operator, operator.adjoint, mask * z, self.steps)
+
+
+def equispaced_mask(
+    shape: tuple[int, int],
+    acceleration: float,
+    center_fraction: float = 0.08,
+    axis: int = 1,
+    offset: float | None = None,
+) -> Float[Array, "H W"]:
+    """Equispaced Cartesian sampling with a fully measured centre, as in fastMRI (Zbontar et al. 2018).
+
+    round(N center_fraction) centre lines, plus lines at a spacing R (n_c - N) / (n_c R - N) that brings the total close
+    to N / R.
+
+    Args:
+        shape: (H, W) of k-space.
+        acceleration: R, lines of the matrix per measured line.
+        center_fraction: fraction of the lines measured around the centre.
+        axis: phase-encoding axis; 1 measures columns and returns [1, W], 0 measures rows and returns [H, 1].
+        offset: index of the first line, in [0, spacing); half a spacing if None, as Song et al. 2022.
+
+    Returns:
+        The mask, 1 where measured.
+
+    Raises:
+        ValueError: acceleration below 1 or above the number of lines, or a centre larger than the lines allowed.
+    """
+    lines = shape[axis]
+    center = _center_lines(lines, acceleration, center_fraction)
+    measured = np.zeros(lines, np.float32)
+    if acceleration == 1:
+        measured[:] = 1
+    elif center * acceleration < lines:
+        spacing = acceleration * (lines - center) / (lines - center * acceleration)
+        first = round(spacing) // 2 if offset is None else offset
+        measured[np.round(np.arange(first, lines - 1, spacing)).astype(int)] = 1
+    measured[_center_slice(lines, center)] = 1
+    return _along(measured, axis)
+
+
+def random_mask(
+    key: PRNGKeyArray, shape: tuple[int, int], acceleration: float, center_fraction: float = 0.08, axis: int = 1
+) -> Float[Array, "H W"]:
+    """Random Cartesian sampling: a measured centre and uniformly drawn lines, exactly round(N / R) in total.
+
+    Args:
+        key: PRNG key.
+        shape: (H, W) of k-space.
+        acceleration: R, lines of the matrix per measured line.
+        center_fraction: fraction of the lines measured around the centre.
+        axis: phase-encoding axis; 1 measures columns and returns [1, W], 0 measures rows and returns [H, 1].
+
+    Returns:
+        The mask, 1 where measured.
+
+    Raises:
+        ValueError: as `equispaced_mask`.
+    """
+    lines = shape[axis]
+    center = _center_lines(lines, acceleration, center_fraction)
+    order = jax.random.uniform(key, (lines,)).at[_center_slice(lines, center)].set(-1.0)
+    measured = jnp.argsort(jnp.argsort(order)) < round(lines / acceleration)
+    return _along(measured.astype(jnp.float32), axis)
+
+
+def variable_density_mask(
+    key: PRNGKeyArray, shape: tuple[int, int], acceleration: float, center_fraction: float = 0.08, power: float = 3.0
+) -> Float[Array, "H W"]:
+    """Random points of a 2-D phase-encoding plane with density (1 - r)^power, and a measured disc in the centre.
+
+    Lustig, Donoho and Pauly 2007, section "Incoherent sampling". Exactly round(H W / R) points.
+
+    Args:
+        key: PRNG key.
+        shape: (H, W) of k-space.
+        acceleration: R, points of the matrix per measured point.
+        center_fraction: area of the fully measured disc as a fraction of the matrix.
+        power: decay of the density with the distance r from the centre (1 in the corners).
+
+    Returns:
+        The mask [H, W], 1 where measured.
+
+    Raises:
+        ValueError: as `equispaced_mask`.
+    """
+    size = shape[0] * shape[1]
+    center = _center_lines(size, acceleration, center_fraction)
+    ky, kx = _centered_grid(shape)
+    radius = np.hypot(ky, kx)
+    log_density = power * np.log(np.maximum(1 - radius / np.sqrt(2), 1e-6))
+    log_density.flat[np.argsort(radius, axis=None, kind="stable")[:center]] = np.inf
+    # Gumbel top-k draws without replacement with probabilities proportional to the density (Yellott 1977).
+    order = jnp.argsort(-(jnp.asarray(log_density, jnp.float32) + jax.random.gumbel(key, shape)), axis=None)
+    return jnp.zeros(size).at[order[: round(size / acceleration)]].set(1.0).reshape(shape)
+
+
+def radial_mask(shape: tuple[int, int], spokes: int) -> Float[Array, "H W"]:
+    """Cartesian approximation of `spokes` equiangular lines through the centre of k-space.
+
+    Args:
+        shape: (H, W) of k-space.
+        spokes: number of diameters.
+
+    Returns:
+        The mask [H, W], 1 where measured.
+
+    Raises:
+        ValueError: fewer than one spoke.
+    """
+    if spokes < 1:
+        raise ValueError(f"{spokes} spokes; give at least 1")
+    steps = np.linspace(-1, 1, 4 * max(shape))
+    angles = np.pi * np.arange(spokes)[:, None] / spokes
+    mask = np.zeros(shape, np.float32)
+    rows, columns = (
+        np.clip(np.round(n // 2 + steps * f(angles) * (n / 2)).astype(int), 0, n - 1)
+        for n, f in zip(shape, (np.sin, np.cos), strict=True)
+    )
+    mask[rows, columns] = 1
+    return jnp.asarray(mask)
+
+
+def _center_lines(lines: int, acceleration: float, center_fraction: float) -> int:
+    if not 1 <= acceleration <= lines:
+        raise ValueError(f"acceleration {acceleration} for {lines} lines; give a value from 1 to {lines}")
+    if not 0 <= center_fraction <= 1:
+        raise ValueError(f"center_fraction {center_fraction}; give a fraction from 0 to 1")
+    center = round(lines * center_fraction)
+    if center > round(lines / acceleration):
+        raise ValueError(
+            f"center_fraction {center_fraction} measures {center} of {lines} lines, more than acceleration "
+            f"{acceleration} allows ({round(lines / acceleration)}); lower one of the two"
+        )
+    return center
+
+
+def _center_slice(lines: int, center: int) -> slice:
+    first = (lines - center + 1) // 2
+    return slice(first, first + center)
+
+
+def _along(measured, axis: int) -> Float[Array, "H W"]:
+    return jnp.asarray(measured)[None, :] if axis == 1 else jnp.asarray(measured)[:, None]
+
+
+def _centered_grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    # Frequencies in [-1, 1), zero at n // 2.
+    ky, kx = ((np.arange(n) - n // 2) / (n / 2) for n in shape)
+    return ky[:, None], kx[None, :]

@@ -1,0 +1,66 @@
+"""Correctors: Langevin kernels that leave the noise level where it is.
+
+In both, `alpha` is the squared ratio of signal between the two levels, (alpha_t / alpha_next)^2: 1 for VE, 1 - beta_i
+for VP, as in the samplers of Song et al. 2021. One network call per application.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Image, Kernel, Time
+from scoreinv.sde import SDE
+
+Scalar = Float[Array, ""] | float
+
+
+def _signal_ratio(sde: SDE, t: Time, t_next: Time) -> Scalar:
+    return (sde.marginal_prob(t)[0] / sde.marginal_prob(t_next)[0]) ** 2
+
+
+def _langevin_move(x: Image, score: Image, z: Image, step: Scalar) -> Image:
+    return x + step * score + jnp.sqrt(2 * step) * z
+
+
+def langevin(prior: Prior, snr: Scalar) -> Kernel:
+    """Langevin corrector with step 2 alpha (snr |z| / |s|)^2 (Song et al. 2021, algorithms 4 and 5).
+
+    The norms are those of this one image. On a Gaussian of standard deviation v its stationary standard deviation is
+    v sqrt(1 + snr^2): a large snr trades accuracy for speed.
+
+    Args:
+        prior: the prior, or a conditioned one.
+        snr: signal-to-noise ratio of a step.
+
+    Returns:
+        The kernel.
+    """
+
+    def kernel(key, x, t, t_next):
+        score = prior.score_fn(x, t)
+        z = jax.random.normal(key, x.shape)
+        ratio = jnp.linalg.norm(z.ravel()) / jnp.maximum(jnp.linalg.norm(score.ravel()), 1e-12)
+        step = 2 * _signal_ratio(prior.sde, t, t_next) * (snr * ratio) ** 2
+        return _langevin_move(x, score, z, step)
+
+    return kernel
+
+
+def annealed_langevin(prior: Prior, snr: Scalar) -> Kernel:
+    """Annealed Langevin dynamics with step 2 alpha (snr sigma)^2 (Song and Ermon 2019; Jalal et al. 2021).
+
+    Args:
+        prior: the prior, or a conditioned one.
+        snr: signal-to-noise ratio of a step.
+
+    Returns:
+        The kernel.
+    """
+
+    def kernel(key, x, t, t_next):
+        _, sigma = prior.sde.marginal_prob(t)
+        step = 2 * _signal_ratio(prior.sde, t, t_next) * (snr * sigma) ** 2
+        return _langevin_move(x, prior.score_fn(x, t), jax.random.normal(key, x.shape), step)
+
+    return kernel

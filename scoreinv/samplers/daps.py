@@ -1,0 +1,93 @@
+"""Decoupled annealing posterior sampling (Zhang et al., CVPR 2025)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from scoreinv.operators.base import Measurement
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Image, Reconstruct, Time, integrate, tweedie
+from scoreinv.samplers.conditioning import Start, diffuse, zero_start
+from scoreinv.samplers.data_terms import squared_norm
+from scoreinv.samplers.predictors import ddim
+from scoreinv.samplers.solvers import noise_to_signal
+from scoreinv.samplers.times import karras_times
+
+Scalar = Float[Array, ""] | float
+
+
+def daps(
+    prior: Prior,
+    *,
+    times: Float[Array, " levels"],
+    ode_steps: int = 5,
+    langevin_steps: int = 100,
+    langevin_rate: Scalar = 0.1,
+    noise_floor: Scalar = 0.01,
+    start: Start = zero_start,
+) -> Reconstruct:
+    """DAPS: at each level an image x_0 by the probability flow, Langevin on x_0 given y, and noise for the next level.
+
+    Langevin dynamics samples N(x_0; flow(x_t), r^2 I) N(y; A x_0, noise_std^2 I) with r = sigma/alpha (Zhang et al.
+    2025, algorithm 1). Its step is `langevin_rate` over the largest curvature, which keeps it stable for any operator.
+
+    Args:
+        prior: the prior.
+        times: N + 1 descending times; each is visited.
+        ode_steps: network calls of the probability flow at each level, at least 2.
+        langevin_steps: Langevin steps at each level; they call no network.
+        langevin_rate: step relative to the largest stable one's half, in (0, 1].
+        noise_floor: smallest noise_std used, for operators of norm 1, in the unit of the image.
+        start: image that is noised to times[0].
+
+    Returns:
+        The sampler, (key, measurement) -> image [H, W, C].
+    """
+
+    def reconstruct(key, measurement):
+        start_key, last_key, key = jax.random.split(key, 3)
+        scale = squared_norm(measurement)
+        noise_std = jnp.maximum(measurement.noise_std, noise_floor * jnp.sqrt(scale))
+        measurement = measurement._replace(noise_std=noise_std)
+
+        def clean(key, x, t):
+            center = flow(prior, x, t, times[-1], ode_steps)
+            std = noise_to_signal(prior.sde, t)
+            return langevin_draw(key, measurement, center, std, scale, langevin_rate, langevin_steps)
+
+        def kernel(key, x, t, t_next):
+            clean_key, noise_key = jax.random.split(key)
+            return diffuse(noise_key, prior.sde, clean(clean_key, x, t), t_next)
+
+        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+        return clean(last_key, integrate(kernel, key, x, times), times[-1])
+
+    return reconstruct
+
+
+def flow(prior: Prior, x: Image, t: Time, t_last: Time, steps: int) -> Image:
+    """The image x_0 at the end of the probability flow from (x, t), in `steps` network calls (Euler in sigma/alpha)."""
+    first, last = (noise_to_signal(prior.sde, s) for s in (t, t_last))
+    levels = karras_times(prior.sde, steps - 1, last, first)
+    x = integrate(ddim(prior, 0.0), jax.random.key(0), x, levels)
+    return tweedie(prior, x, levels[-1])
+
+
+def langevin_draw(
+    key: PRNGKeyArray, measurement: Measurement, center: Image, std: Scalar, scale: Scalar, rate: Scalar, steps: int
+) -> Image:
+    """Langevin dynamics from `center` on N(x; center, std^2 I) N(y; A x, noise_std^2 I)."""
+    y, operator, noise_std = measurement
+    step = rate / (scale / noise_std**2 + 1 / std**2)
+
+    def move(x, i):
+        gradient = operator.adjoint(y - operator(x)) / noise_std**2 + (center - x) / std**2
+        z = jax.random.normal(jax.random.fold_in(key, i), x.shape)
+        return x + step * gradient + jnp.sqrt(2 * step) * z, None
+
+    return jax.lax.scan(move, center, jnp.arange(steps))[0]
+
+
+def network_calls(steps: int, ode_steps: int = 5) -> int:
+    """Network calls per image for `steps` = N."""
+    return (steps + 1) * ode_steps

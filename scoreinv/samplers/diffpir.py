@@ -1,0 +1,67 @@
+"""Denoising diffusion models for plug-and-play restoration (Zhu et al., CVPR workshops 2023)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Reconstruct, integrate, tweedie
+from scoreinv.samplers.conditioning import Start, condition, diffuse, zero_start
+from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.predictors import network_noise, renoise
+
+Scalar = Float[Array, ""] | float
+
+
+def diffpir(
+    prior: Prior,
+    *,
+    times: Float[Array, " levels"],
+    zeta: Scalar = 0.3,
+    lam: Scalar = 1.0,
+    cg_steps: int = 5,
+    start: Start = zero_start,
+) -> Reconstruct:
+    """DiffPIR: x_0 <- argmin |y - A x|^2 / (2 noise_std^2) + lam (alpha / sigma)^2 |x - x_0|^2 / 2, then re-noise.
+
+    The noise of the step is derived from the moved x_0, with the fraction zeta of its variance drawn anew (Zhu et al.
+    2023, algorithm 1).
+
+    Args:
+        prior: the prior.
+        times: N + 1 descending times.
+        zeta: fraction of the noise variance drawn anew at each step, in [0, 1].
+        lam: weight of the prior relative to the noise level.
+        cg_steps: conjugate-gradient steps of the minimisation.
+        start: image that is noised to times[0].
+
+    Returns:
+        The sampler, (key, measurement) -> image [H, W, C].
+    """
+
+    def reconstruct(key, measurement):
+        start_key, key = jax.random.split(key)
+        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+        y, operator, noise_std = measurement
+
+        def consistency(denoised, t):
+            alpha, sigma = prior.sde.marginal_prob(t)
+            damping = lam * (noise_std * alpha / sigma) ** 2
+            return denoised + data_step(operator, y - operator(denoised), damping, cg_steps)
+
+        conditioned = condition(prior, consistency)
+
+        def kernel(key, x, t, t_next):
+            denoised = tweedie(conditioned, x, t)
+            fresh = jnp.sqrt(zeta) * prior.sde.marginal_prob(t_next)[1]
+            return renoise(key, prior.sde, denoised, network_noise(prior.sde, x, denoised, t), t_next, fresh)
+
+        x = integrate(kernel, key, x, times)
+        return tweedie(conditioned, x, times[-1])
+
+    return reconstruct
+
+
+def network_calls(steps: int) -> int:
+    """Network calls per image for `steps` = N."""
+    return steps + 1

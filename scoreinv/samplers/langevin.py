@@ -1,0 +1,51 @@
+"""Posterior sampling by annealed Langevin dynamics (Jalal et al., NeurIPS 2021)."""
+
+import jax
+from jaxtyping import Array, Float
+
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Reconstruct, chain, integrate, tweedie
+from scoreinv.samplers.conditioning import Start, diffuse, guide, zero_start
+from scoreinv.samplers.correctors import annealed_langevin
+from scoreinv.samplers.data_terms import likelihood_score, squared_norm
+
+Scalar = Float[Array, ""] | float
+
+
+def langevin(
+    prior: Prior,
+    *,
+    times: Float[Array, " levels"],
+    snr: Scalar,
+    gamma: Scalar,
+    steps_per_level: int = 3,
+    start: Start = zero_start,
+) -> Reconstruct:
+    """Annealed Langevin dynamics on score + A^H (alpha y - A x) / (noise_std^2 + gamma^2 sigma^2 |A|^2).
+
+    Args:
+        prior: the prior.
+        times: N + 1 descending times.
+        snr: signal-to-noise ratio of a Langevin step; stable for snr < gamma.
+        gamma: width of the likelihood relative to the noise level.
+        steps_per_level: Langevin steps at each of the first N levels.
+        start: image that is noised to times[0].
+
+    Returns:
+        The sampler, (key, measurement) -> image [H, W, C].
+    """
+
+    def reconstruct(key, measurement):
+        start_key, key = jax.random.split(key)
+        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+        likelihood = likelihood_score(prior.sde, measurement, gamma, squared_norm(measurement))
+        step = annealed_langevin(guide(prior, likelihood), snr)
+        x = integrate(chain(*(step,) * steps_per_level), key, x, times)
+        return tweedie(prior, x, times[-1])
+
+    return reconstruct
+
+
+def network_calls(steps: int, steps_per_level: int = 3) -> int:
+    """Network calls per image for `steps` = N levels."""
+    return steps * steps_per_level + 1

@@ -1,0 +1,52 @@
+"""Manifold constrained gradient (Chung, Sim, Ryu, Ye, NeurIPS 2022): the DPS gradient, then a projection."""
+
+import jax
+from jaxtyping import Array, Float
+
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Reconstruct, at_next, chain, integrate, tweedie
+from scoreinv.samplers.conditioning import Start, diffuse, project, proximal, zero_start
+from scoreinv.samplers.dps import dps_step
+
+Scalar = Float[Array, ""] | float
+
+
+def mcg(
+    prior: Prior,
+    *,
+    times: Float[Array, " levels"],
+    zeta: Scalar = 1.0,
+    eta: Scalar = 1.0,
+    remat: bool = False,
+    start: Start = zero_start,
+) -> Reconstruct:
+    """MCG: a DPS step, then the projection onto the diffused measurement at the level arrived at.
+
+    Each step costs one network call and one pass backwards through the network. The projection imposes the data, so the
+    method is for exact data; `noise_std` is not used.
+
+    Args:
+        prior: the prior.
+        times: N + 1 descending times.
+        zeta: step length in the variance-preserving scale, for operators of norm 1.
+        eta: noise of the DDIM step; 1 is the published ancestral one.
+        remat: recompute the network's activations on the way back instead of storing them.
+        start: image that is noised to times[0].
+
+    Returns:
+        The sampler, (key, measurement) -> image [H, W, C].
+    """
+
+    def reconstruct(key, measurement):
+        start_key, key = jax.random.split(key)
+        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+        projection = at_next(proximal(prior.sde, measurement, 1.0))
+        x = integrate(chain(dps_step(prior, measurement, zeta, eta, remat), projection), key, x, times)
+        return project(measurement, tweedie(prior, x, times[-1]))
+
+    return reconstruct
+
+
+def network_calls(steps: int) -> int:
+    """Network calls per image for `steps` = N, of which N go backwards too."""
+    return steps + 1

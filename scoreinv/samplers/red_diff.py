@@ -1,0 +1,58 @@
+"""Regularization by denoising diffusion (Mardani, Song, Kautz, Vahdat, ICLR 2024): a variational mode, no sampling."""
+
+import optax
+from jaxtyping import Array, Float
+
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Reconstruct, integrate, tweedie
+from scoreinv.samplers.conditioning import Start, diffuse, pseudo_inverse_start
+from scoreinv.samplers.data_terms import squared_norm
+
+Scalar = Float[Array, ""] | float
+
+
+def red_diff(
+    prior: Prior,
+    *,
+    times: Float[Array, " levels"],
+    lam: Scalar = 0.25,
+    learning_rate: Scalar = 0.1,
+    start: Start = pseudo_inverse_start,
+) -> Reconstruct:
+    """RED-diff: Adam on |y - A m|^2 / (2 |A|^2) + lam (sigma / alpha) <e_network(m_t) - e, m> along the noise levels.
+
+    Since e_network - e = alpha (m - x_0(m_t)) / sigma, the second gradient is lam (m - x_0(m_t)). The result is one
+    estimate: its spread over keys is not a posterior's. `noise_std` is not used; lam plays its part.
+
+    Args:
+        prior: the prior.
+        times: N + 1 descending times; N iterations.
+        lam: weight of the prior (published with 0.25).
+        learning_rate: step of Adam, in the unit of the image.
+        start: initial image.
+
+    Returns:
+        The estimator, (key, measurement) -> image [H, W, C].
+    """
+
+    def reconstruct(key, measurement):
+        y, operator, _ = measurement
+        scale = squared_norm(measurement)
+        adam = optax.adam(learning_rate)
+
+        def kernel(key, state, t, t_next):
+            m, moments = state
+            denoised = tweedie(prior, diffuse(key, prior.sde, m, t), t)
+            gradient = operator.adjoint(operator(m) - y) / scale + lam * (m - denoised)
+            update, moments = adam.update(gradient, moments)
+            return optax.apply_updates(m, update), moments
+
+        m = start(measurement)
+        return integrate(kernel, key, (m, adam.init(m)), times)[0]
+
+    return reconstruct
+
+
+def network_calls(steps: int) -> int:
+    """Network calls per image for `steps` = N."""
+    return steps

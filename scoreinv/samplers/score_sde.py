@@ -1,0 +1,62 @@
+"""Predictor-corrector sampling with a noisy likelihood's score (Song et al., ICLR 2021, section 5 and appendix I)."""
+
+import jax
+from jaxtyping import Array, Float
+
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Kernel, Reconstruct, chain, integrate, keyed, tweedie
+from scoreinv.samplers.conditioning import Start, diffuse, guide, zero_start
+from scoreinv.samplers.correctors import langevin
+from scoreinv.samplers.data_terms import likelihood_score, squared_norm
+from scoreinv.samplers.predictors import Predictor, reverse_diffusion
+
+Scalar = Float[Array, ""] | float
+
+
+def score_sde(
+    prior: Prior,
+    *,
+    times: Float[Array, " levels"],
+    snr: Scalar,
+    gamma: Scalar,
+    corrector_steps: int = 1,
+    predictor: Predictor = reverse_diffusion,
+    start: Start = zero_start,
+) -> Reconstruct:
+    """Predictor and Langevin corrector on score + grad_x log N(A x; y_t, (gamma sigma |A|)^2 + noise_std^2), y_t noisy.
+
+    Args:
+        prior: the prior.
+        times: N + 1 descending times.
+        snr: signal-to-noise ratio of the Langevin corrector.
+        gamma: width of the likelihood relative to the noise level.
+        corrector_steps: Langevin steps per predictor step.
+        predictor: unconditional predictor.
+        start: image that is noised to times[0].
+
+    Returns:
+        The sampler, (key, measurement) -> image [H, W, C].
+    """
+
+    def reconstruct(key, measurement):
+        start_key, key = jax.random.split(key)
+        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+        scale = squared_norm(measurement)
+
+        def guided(predictor_or_corrector: Predictor) -> Kernel:
+            def kernel(key):
+                z = jax.random.normal(key, x.shape)
+                return predictor_or_corrector(guide(prior, likelihood_score(prior.sde, measurement, gamma, scale, z)))
+
+            return keyed(kernel)
+
+        corrector = (guided(lambda p: langevin(p, snr)),) * corrector_steps
+        sample = integrate(chain(*corrector, guided(predictor)), key, x, times)
+        return tweedie(prior, sample, times[-1])
+
+    return reconstruct
+
+
+def network_calls(steps: int, corrector_steps: int = 1) -> int:
+    """Network calls per image for `steps` = N."""
+    return steps * (1 + corrector_steps) + 1

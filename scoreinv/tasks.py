@@ -1,0 +1,142 @@
+"""Tasks: what a configuration asks to reconstruct, as measurements on the prior's grid. All input is checked here."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jaxtyping import Array, Float
+
+from scoreinv import build
+from scoreinv.data.examples import EXAMPLES
+from scoreinv.data.measurements import read_measurement
+from scoreinv.data.readers import read_image, to_unit_range
+from scoreinv.data.resample import resize
+from scoreinv.operators.base import Measurement, check_measurement, simulate
+from scoreinv.prior import Prior, side_multiple
+
+
+class Task(NamedTuple):
+    """One image under one operator.
+
+    Attributes:
+        name: names its rows and figure.
+        truth: the image, where the measurement was simulated from one.
+        measurement: what the methods get, and all they get.
+        scale: the measurement was divided by this number to bring the image to [0, 1].
+    """
+
+    name: str
+    truth: Float[Array, "H W C"] | None
+    measurement: Measurement
+    scale: float
+
+
+def make_tasks(config) -> tuple[Prior, list[Task]]:
+    """The prior and the tasks of a configuration without parts.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        (prior, tasks); the prior is made complex where the measurement is of a complex image.
+
+    Raises:
+        ValueError: anything wrong with images, masks, measurements or the prior.
+    """
+    prior = build.load_prior(config.prior)
+    if config.measurement:
+        measurement, scale = read_measurement(Path(config.measurement), config.operator.noise_std)
+        shape = image_shape(measurement)
+        prior = build.fit_channels(prior, shape[2])
+        _check_grid(prior, shape)
+        tasks = [Task(Path(config.measurement).stem, None, measurement, scale)]
+    else:
+        tasks = [task for name in config.images for task in _simulated(config, prior, name)]
+    for task in tasks:
+        check_measurement(task.measurement, image_shape(task.measurement))
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"two tasks are called {max(names, key=names.count)}; rename the image file or drop the double"
+        )
+    return prior, tasks
+
+
+def image_shape(measurement: Measurement) -> tuple[int, int, int]:
+    """(H, W, C) of the images an operator takes."""
+    return jax.eval_shape(measurement.operator.adjoint, measurement.y).shape
+
+
+def load_image(name: str, config) -> Float[np.ndarray, "H W 1"]:
+    """An image in [0, 1]: a bundled example by name, or one slice of a file scaled by `config.data.intensity`."""
+    if name in EXAMPLES:
+        return EXAMPLES[name]().image
+    if not Path(name).exists() and not Path(name).suffix:
+        raise ValueError(f"unknown image {name!r}; choose one of {', '.join(sorted(EXAMPLES))}, or give a file")
+    values = read_image(name).values
+    if config.data.intensity == "none":
+        if values.min() < 0 or values.max() > 1:
+            raise ValueError(
+                f"{name!r} holds values from {values.min():g} to {values.max():g}, but data.intensity is none, which "
+                "takes [0, 1]; choose percentile, ct_window, min_max or mean_std"
+            )
+    else:
+        values, _ = to_unit_range(values, config.data.intensity, low=config.data.window[0], high=config.data.window[1])
+    if not -1 <= config.slice_index < len(values):
+        raise ValueError(
+            f"slice_index={config.slice_index} of {name!r} with {len(values)} slices; -1 is the middle one"
+        )
+    return values[len(values) // 2 if config.slice_index == -1 else config.slice_index][..., None]
+
+
+def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str) -> Float[np.ndarray, "H W C"]:
+    """The image resampled so that its longer side is the prior's, sides rounded to what the network takes.
+
+    Raises:
+        ValueError: another channel count than the prior's.
+    """
+    if image.shape[2] != prior.shape[2]:
+        raise ValueError(
+            f"image {name!r} has {image.shape[2]} channels, the prior {prior.shape[2]}; choose another prior"
+        )
+    multiple = side_multiple(prior)
+    factor = max(prior.shape[:2]) / max(image.shape[:2])
+    height, width = (max(1, round(side * factor / multiple)) * multiple for side in image.shape[:2])
+    if (height, width) == image.shape[:2]:
+        return image
+    logging.warning(
+        "%s is %d x %d; resampled to %d x %d, the resolution of the prior", name, *image.shape[:2], height, width
+    )
+    return resize(image, (height, width))
+
+
+def _simulated(config, prior: Prior, name: str) -> list[Task]:
+    image = jnp.asarray(to_grid(load_image(name, config), prior, name))
+    mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
+    noise_std = config.operator.noise_std
+    if not 0 <= noise_std < np.inf:
+        raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
+    stem = Path(name).name.split(".")[0]
+    return [
+        Task(f"{stem}-{label}", image, simulate(noise_key, operator, image, noise_std), 1.0)
+        for label, operator in build.operators(config.operator, image.shape, mask_key)
+    ]
+
+
+def _check_grid(prior: Prior, shape: tuple[int, int, int]) -> None:
+    multiple = side_multiple(prior)
+    if shape[0] % multiple or shape[1] % multiple:
+        raise ValueError(
+            f"the measurement is of {shape[0]} x {shape[1]} pixels, the prior's network takes multiples of {multiple}; "
+            "crop or zero-pad k-space, or give sinograms a `shape` of such sides"
+        )
+    if max(shape[:2]) != max(prior.shape[:2]):
+        logging.warning(
+            "the measurement is of %d x %d pixels, the prior was trained at %d x %d; it is applied as it is, at the "
+            "measurement's resolution",
+            *shape[:2],
+            *prior.shape[:2],
+        )

@@ -1,0 +1,49 @@
+"""Imports point down: main -> drivers -> build -> {samplers, prior, models, data, ...} -> operators -> sde."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "scoreinv"
+LAYERS = [
+    {"sde", "parallel", "compilation_cache"},
+    {"operators"},
+    {"samplers", "prior", "models", "data", "losses", "metrics", "baselines", "figures", "checkpoints"},
+    {"build"},
+    {"tasks"},
+    {"train", "reconstruct"},
+]
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_modules(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "scoreinv":
+            names |= {f"{node.module}.{a.name}" for a in node.names}
+        if isinstance(node, ast.Import):
+            names |= {a.name for a in node.names if a.name.split(".")[0] == "scoreinv"}
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    own = LEVEL[room(path)]
+    for name in imported_modules(path):
+        assert LEVEL[name.split(".")[1]] <= own, f"{path.name} (layer {own}) imports {name}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) == "samplers"], ids=lambda p: p.name)
+def test_samplers_know_no_modality(path):
+    operators = {n for n in imported_modules(path) if n.startswith("scoreinv.operators")}
+    assert all(n.startswith("scoreinv.operators.base") for n in operators)
+
+
+def test_every_room_has_a_layer():
+    assert {room(p) for p in FILES} <= set(LEVEL)
