@@ -11,5 +11,7 @@ def get_config():
     config.operator.modality = "ct"
     config.operator.mask = "sparse_view"
     config.operator.views = (23,)
+    config.operator.noise_std = 0.2
+    config.baseline_settings.tv.lam = 3e-4
     config.data.intensity = "ct_window"
     return config

@@ -28,15 +28,17 @@ def get_config() -> ConfigDict:
     operator.noise_std = 0.0  # noise on each real number measured, in the unit of the measurement
 
     config.sampler = sampler = ConfigDict()
-    sampler.method = "dds"  # dds | ddnm | song2022
-    sampler.steps = 49  # steps of the time grid
-    sampler.grid = "karras"  # karras | geometric | linear
-    sampler.sigma_max = 3.0  # noise level the sampler starts at
-    sampler.sigma_min = 0.005  # noise level it ends at
-    sampler.start = "pseudo_inverse"  # image that is noised to sigma_max: pseudo_inverse | zero
-    sampler.samples = 8  # posterior samples drawn; their mean is the reconstruction
-    sampler.batch_size = 4  # samples per call of the compiled program
-    sampler.settings = ConfigDict(type_safe=False)  # the method's own, e.g. --config.sampler.settings="{'eta': 0.5}"
+    # A published method of scoreinv/samplers/: dpir | dds | ddnm | dds_dual | diffpir | dps | mcg | pigdm | red_diff | daps |
+    # split_gibbs | song2022 | ald_proximal | score_sde | langevin
+    sampler.method = "dpir"
+    sampler.settings = ConfigDict({"churn": 0.5, "lam": 0.3})  # the method's own; must be replaced with the method
+    sampler.steps = 39  # steps of the time grid
+    sampler.grid = "geometric"  # geometric | karras | linear
+    sampler.sigma_max = 0.4  # noise level the sampler starts at
+    sampler.sigma_min = 0.01  # noise level it ends at
+    sampler.start = "pseudo_inverse"  # first image: pseudo_inverse | zero
+    sampler.samples = 8  # draws; their mean is the reconstruction
+    sampler.batch_size = 4  # draws per call of the compiled program
 
     config.baselines = ("direct", "tv")  # cgls | direct | sirt | tv | wavelet
     config.baseline_settings = settings = ConfigDict()
@@ -53,6 +55,8 @@ def get_config() -> ConfigDict:
     data.views = 4  # augmented views made of each training slice
     data.zoom = (0.7, 1.1)  # field of view of a view, as a fraction of the slice
     data.rotation = 12.0  # largest rotation of a view, degrees
+    data.blur = 0.0  # largest standard deviation of a Gaussian blur of a view, pixels
+    data.gamma = 0.0  # a view is raised to a power between exp(-gamma) and exp(gamma)
     data.foreground_threshold = 0.1
     data.min_foreground = 0.05  # slices with a smaller fraction above the threshold are left out
     data.validation_fraction = 0.1  # of subjects

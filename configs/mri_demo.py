@@ -9,4 +9,6 @@ def get_config():
     config.images = ("brain-mri",)
     config.prior = "brain-mri"
     config.operator.acceleration = (4.0, 8.0)
+    config.operator.noise_std = 0.03
+    config.baseline_settings.tv.lam = 0.01
     return config

@@ -8,4 +8,6 @@ def get_config():
     config = default.get_config()
     config.data.subject_pattern = r"(sub-\d+|patient\d+)"
     config.data.intensity = "percentile"
+    config.data.blur = 1.2
+    config.data.gamma = 0.5
     return config

@@ -1,5 +1,6 @@
 """Configuration to objects: the only tables from names to constructors."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,11 +23,23 @@ from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator
 from scoreinv.prior import Prior, per_channel
+from scoreinv.samplers.ald_proximal import ald_proximal
 from scoreinv.samplers.base import Reconstruct
 from scoreinv.samplers.conditioning import pseudo_inverse_start, zero_start
+from scoreinv.samplers.daps import daps
 from scoreinv.samplers.ddnm import ddnm
 from scoreinv.samplers.dds import dds
+from scoreinv.samplers.dds_dual import dds_dual
+from scoreinv.samplers.diffpir import diffpir
+from scoreinv.samplers.dpir import dpir
+from scoreinv.samplers.dps import dps
+from scoreinv.samplers.langevin import langevin
+from scoreinv.samplers.mcg import mcg
+from scoreinv.samplers.pigdm import pigdm
+from scoreinv.samplers.red_diff import red_diff
+from scoreinv.samplers.score_sde import score_sde
 from scoreinv.samplers.song2022 import song2022
+from scoreinv.samplers.split_gibbs import split_gibbs
 from scoreinv.samplers.times import geometric_times, karras_times, linear_times
 from scoreinv.sde import VESDE, VPSDE, SubVPSDE
 
@@ -34,12 +47,23 @@ SDES = {"ve": VESDE, "vp": VPSDE, "subvp": SubVPSDE}
 PARAMETERIZATIONS = ("edm", "score")
 WEIGHTS = Path(__file__).parent / "weights"
 
-# A method and the settings it takes unless the configuration says otherwise. Numbers with a decimal point are data:
-# changing them compiles nothing.
+# A method and values of the settings that it has no default for.
 SAMPLERS: dict[str, tuple[Callable, dict[str, Any]]] = {
-    "ddnm": (ddnm, {"eta": 0.85}),
-    "dds": (dds, {"eta": 0.85, "gamma": 5.0, "cg_steps": 5}),
-    "song2022": (song2022, {"snr": 0.2, "lam": 1.0, "corrector_steps": 1}),
+    "ald_proximal": (ald_proximal, {"snr": 0.386, "lam": 1.0}),
+    "daps": (daps, {}),
+    "ddnm": (ddnm, {}),
+    "dds": (dds, {"eta": 0.85}),
+    "dds_dual": (dds_dual, {"eta": 0.85}),
+    "diffpir": (diffpir, {}),
+    "dpir": (dpir, {}),
+    "dps": (dps, {}),
+    "langevin": (langevin, {"snr": 0.212, "gamma": 0.713}),
+    "mcg": (mcg, {}),
+    "pigdm": (pigdm, {}),
+    "red_diff": (red_diff, {}),
+    "score_sde": (score_sde, {"snr": 0.246, "gamma": 1.231}),
+    "song2022": (song2022, {"snr": 0.246, "lam": 0.841}),
+    "split_gibbs": (split_gibbs, {}),
 }
 STARTS = {"pseudo_inverse": pseudo_inverse_start, "zero": zero_start}
 TIME_GRIDS = {"geometric": geometric_times, "karras": karras_times, "linear": linear_times}
@@ -170,32 +194,44 @@ def prior_path(name_or_path: str) -> Path:
     return bundled[name_or_path]
 
 
-def sampler(config) -> tuple[Callable[[Prior, Mapping[str, jax.Array]], Reconstruct], dict[str, jax.Array]]:
+def sampler_settings(method: Callable, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Every setting of a method with its default: bool and int are structure, float is data."""
+    parameters = inspect.signature(method).parameters.values()
+    settings = {p.name: defaults.get(p.name, p.default) for p in parameters}
+    return {name: value for name, value in settings.items() if isinstance(value, bool | int | float)}
+
+
+def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], dict[str, Any]]:
     """The conditional sampler of a `config.sampler` section.
 
     Returns:
-        (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings` (times'
-        range, lam, snr, eta, ...) come as arguments, so that other values of them compile nothing.
+        (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings` (lam, snr,
+        eta, the noise levels of the grid, ...) come as an argument, so that other values of them compile nothing.
     """
     method, defaults = choose(SAMPLERS, config.method, "sampler.method")
-    unknown = set(config.settings) - set(defaults)
+    chosen = sampler_settings(method, defaults)
+    unknown = set(config.settings) - set(chosen)
     if unknown:
         raise ValueError(
-            f"sampler.settings.{min(unknown)} is no setting of {config.method}; it takes {', '.join(sorted(defaults))}"
+            f"sampler.settings.{min(unknown)} is no setting of {config.method}; it takes {', '.join(sorted(chosen))}"
         )
-    chosen = {**defaults, **{name: type(defaults[name])(value) for name, value in config.settings.items()}}
+    chosen |= {name: type(chosen[name])(value) for name, value in config.settings.items()}
     structure = {name: value for name, value in chosen.items() if isinstance(value, int)}
     data = {name: jnp.float32(value) for name, value in chosen.items() if isinstance(value, float)}
-    data |= {"sigma_min": jnp.float32(config.sigma_min), "sigma_max": jnp.float32(config.sigma_max)}
+    levels = {"sigma_min": jnp.float32(config.sigma_min), "sigma_max": jnp.float32(config.sigma_max)}
     grid = choose(TIME_GRIDS, config.grid, "sampler.grid")
     start = choose(STARTS, config.start, "sampler.start")
+    if config.steps < 1 or config.samples < 1 or not 0 < config.sigma_min < config.sigma_max:
+        raise ValueError(
+            f"sampler.steps={config.steps}, samples={config.samples}, sigma_min={config.sigma_min}, "
+            f"sigma_max={config.sigma_max}; give positive numbers with sigma_min < sigma_max"
+        )
 
     def make(prior, settings):
-        rest = dict(settings)
-        times = grid(prior.sde, config.steps, rest.pop("sigma_min"), rest.pop("sigma_max"))
-        return method(prior, times=times, start=start, **structure, **rest)
+        times = grid(prior.sde, config.steps, **settings["levels"])
+        return method(prior, times=times, start=start, **structure, **settings["method"])
 
-    return make, data
+    return make, {"levels": levels, "method": data}
 
 
 def baseline(config, name: str) -> Reconstruct:

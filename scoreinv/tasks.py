@@ -77,14 +77,7 @@ def load_image(name: str, config) -> Float[np.ndarray, "H W 1"]:
     if not Path(name).exists() and not Path(name).suffix:
         raise ValueError(f"unknown image {name!r}; choose one of {', '.join(sorted(EXAMPLES))}, or give a file")
     values = read_image(name).values
-    if config.data.intensity == "none":
-        if values.min() < 0 or values.max() > 1:
-            raise ValueError(
-                f"{name!r} holds values from {values.min():g} to {values.max():g}, but data.intensity is none, which "
-                "takes [0, 1]; choose percentile, ct_window, min_max or mean_std"
-            )
-    else:
-        values, _ = to_unit_range(values, config.data.intensity, low=config.data.window[0], high=config.data.window[1])
+    values, _ = to_unit_range(values, config.data.intensity, low=config.data.window[0], high=config.data.window[1])
     if not -1 <= config.slice_index < len(values):
         raise ValueError(
             f"slice_index={config.slice_index} of {name!r} with {len(values)} slices; -1 is the middle one"

@@ -7,14 +7,26 @@ import numpy as np
 import pydicom
 from pydicom.pixels import apply_rescale
 
-from scoreinv.data.volumes import Volume, check_size, to_axial
+from scoreinv.data.volumes import ImageError, Volume, check_size, to_axial
 
 AIR_HU = -1024.0
 
 
 def read_dicom(files: list[Path], path: Path) -> Volume:
+    """Reads the files of one series; several slices become axial ones, a single one stays in the plane it has.
+
+    Args:
+        files: DICOM files in any order.
+        path: file or folder that error messages name.
+
+    Returns:
+        The volume.
+
+    Raises:
+        ValueError: no file, several series or sizes, missing or doubled slices, undecodable pixels.
+    """
     if not files:
-        raise ValueError(f"folder {str(path)!r} holds no DICOM file; give a folder with the files of one series")
+        raise ImageError(f"folder {str(path)!r} holds no DICOM file; give a folder with the files of one series")
     headers = [_dicom_header(file) for file in files]
     _check_series(headers, path)
     if len(headers) > 1:
@@ -39,11 +51,11 @@ def _dicom_header(file: Path) -> pydicom.Dataset:
     try:
         header = pydicom.dcmread(file)
     except pydicom.errors.InvalidDicomError as error:
-        raise ValueError(f"{str(file)!r} is not a DICOM file; give .dcm files") from error
+        raise ImageError(f"{str(file)!r} is not a DICOM file; give .dcm files") from error
     frames, samples = int(header.get("NumberOfFrames", 1) or 1), header.get("SamplesPerPixel", 1)
     if "PixelData" not in header or frames != 1 or samples != 1:
         found = f"{frames} frames of {samples} samples" if "PixelData" in header else "no pixel data"
-        raise ValueError(f"{str(file)!r} holds {found}; allowed: one gray image per file: convert others to NIfTI")
+        raise ImageError(f"{str(file)!r} holds {found}; allowed: one gray image per file: convert others to NIfTI")
     check_size((header.Rows, header.Columns), file)
     return header
 
@@ -52,7 +64,7 @@ def _check_series(headers: list[pydicom.Dataset], path: Path) -> None:
     series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
     sizes = {(header.Rows, header.Columns) for header in headers}
     if len(series) > 1 or len(sizes) > 1:
-        raise ValueError(
+        raise ImageError(
             f"{str(path)!r} mixes {len(series)} series and image sizes {sorted(sizes)}; allowed: one series of one "
             "size per folder: move the others out or name one file"
         )
@@ -66,14 +78,14 @@ def _normal(header: pydicom.Dataset) -> np.ndarray:
 def _by_position(headers: list[pydicom.Dataset], path: Path) -> list[pydicom.Dataset]:
     """Sorts the slices of a series along their normal; refuses gaps and doubles."""
     if any("ImagePositionPatient" not in h or "ImageOrientationPatient" not in h for h in headers):
-        raise ValueError(f"{str(path)!r} holds slices without position or orientation; name one file instead")
+        raise ImageError(f"{str(path)!r} holds slices without position or orientation; name one file instead")
     normal = _normal(headers[0])
     position = np.array([normal @ np.asarray(h.ImagePositionPatient, float) for h in headers])
     order = np.argsort(position)
     gaps = np.diff(position[order])
     typical = np.median(gaps)
     if gaps.min() < 0.5 * typical or gaps.max() > 1.5 * typical or typical < 1e-3:
-        raise ValueError(
+        raise ImageError(
             f"{str(path)!r}: neighbouring slices are {gaps.min():.3g} to {gaps.max():.3g} mm apart; allowed: "
             f"evenly spaced slices (typical here {typical:.3g} mm): add the missing or remove the doubled files"
         )
@@ -99,11 +111,11 @@ def _pixels(header: pydicom.Dataset, path: Path) -> np.ndarray:
             # Old scanners disagree with themselves about the sign of JPEG 2000 pixels; pydicom resolves it and warns.
             warnings.simplefilter("ignore", UserWarning)
             return np.asarray(apply_rescale(header.pixel_array, header), np.float32)
-    except (NotImplementedError, RuntimeError, ValueError, AttributeError) as error:
+    except Exception as error:
         syntax = header.file_meta.get("TransferSyntaxUID", "")
         name = getattr(syntax, "name", str(syntax))
         message = " ".join(str(error).split())
-        raise ValueError(
+        raise ImageError(
             f"cannot decode the pixels of {str(path)!r}, transfer syntax {name!r} ({message}); allowed: uncompressed "
             "and JPEG 2000: convert the file, or copy it again if it is truncated"
         ) from error

@@ -6,7 +6,6 @@ npy, npz and HDF5 do not and are taken as they are.
 """
 
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +17,9 @@ from jaxtyping import Float, Shaped
 from pydicom.misc import is_dicom
 
 from scoreinv.data.dicom import read_dicom
-from scoreinv.data.volumes import Volume, check_size, to_axial
+from scoreinv.data.volumes import ImageError, Volume, check_size, to_axial
 
 SUFFIXES = (".nii", ".nii.gz", ".dcm", ".npy", ".npz", ".h5", ".hdf5")
-_DAMAGED = (
-    OSError,
-    EOFError,
-    zlib.error,
-    zipfile.BadZipFile,
-    np.linalg.LinAlgError,
-    nibabel.filebasedimages.ImageFileError,
-    nibabel.spatialimages.HeaderDataError,
-    nibabel.orientations.OrientationError,
-)
 
 
 def read_image(path: str | Path, key: str = "", index: int = 0) -> Volume:
@@ -52,17 +41,20 @@ def read_image(path: str | Path, key: str = "", index: int = 0) -> Volume:
     """
     path = Path(path)
     if not path.exists():
-        raise ValueError(f"image file {str(path)!r} does not exist; check the path")
+        raise ImageError(f"image file {str(path)!r} does not exist; check the path")
     try:
         volume = _read(path, key, index)
-    except _DAMAGED as error:
+    except ImageError:
+        raise
+    except Exception as error:
+        # Damage makes the parsers below raise almost anything, from zlib.error to tokenize.TokenError.
         message = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
+        raise ImageError(
             f"cannot read {str(path)!r} ({message}); the file is damaged or truncated: copy it again"
         ) from error
     bad = volume.values.size - np.count_nonzero(np.isfinite(volume.values))
     if bad:
-        raise ValueError(
+        raise ImageError(
             f"{str(path)!r} holds {bad} NaN or Inf values; only finite images are allowed: repair or mask them"
         )
     return volume
@@ -82,15 +74,15 @@ def _read(path: Path, key: str, index: int) -> Volume:
         return _read_hdf5(path, key)
     if is_dicom(path):
         return read_dicom([path], path)
-    raise ValueError(f"{str(path)!r} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
+    raise ImageError(f"{str(path)!r} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
 
 
 def _read_nifti(path: Path, index: int) -> Volume:
     image = cast(nibabel.spatialimages.SpatialImage, nibabel.load(path))
     if len(image.shape) not in (3, 4):
-        raise ValueError(f"{str(path)!r} has shape {image.shape}; allowed: [x, y, z] or [x, y, z, volume]: reshape it")
+        raise ImageError(f"{str(path)!r} has shape {image.shape}; allowed: [x, y, z] or [x, y, z, volume]: reshape it")
     if len(image.shape) == 4 and not -image.shape[3] <= index < image.shape[3]:
-        raise ValueError(f"{str(path)!r} has no volume {index}; allowed: 0 to {image.shape[3] - 1}: change the index")
+        raise ImageError(f"{str(path)!r} has no volume {index}; allowed: 0 to {image.shape[3] - 1}: change the index")
     check_size(image.shape[:3], path)
     stored = image.dataobj[..., index] if len(image.shape) == 4 else image.dataobj
     return Volume(*to_axial(np.asarray(stored, np.float32), image.affine))
@@ -98,7 +90,7 @@ def _read_nifti(path: Path, index: int) -> Volume:
 
 def _from_array(stored: Shaped[np.ndarray, "..."], path: Path) -> Volume:
     if stored.ndim not in (2, 3) or stored.dtype.kind not in "iuf":
-        raise ValueError(
+        raise ImageError(
             f"{str(path)!r} holds {stored.dtype} of shape {stored.shape}; allowed: real numbers [H, W] or "
             "[slices, H, W]: take magnitudes, drop further axes"
         )
@@ -112,15 +104,11 @@ def _chosen_key(keys: list[str], key: str, path: Path) -> str:
     if not key and len(keys) == 1:
         return keys[0]
     choices = ", ".join(sorted(keys)) or "none, the file is empty"
-    raise ValueError(f"key {key!r} does not name one array of {str(path)!r}; choose one of {choices}")
+    raise ImageError(f"key {key!r} does not name one array of {str(path)!r}; choose one of {choices}")
 
 
 def _read_npy(path: Path) -> Volume:
-    try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise OSError(str(error)) from error
-    return _from_array(stored, path)
+    return _from_array(np.load(path, mmap_mode="r", allow_pickle=False), path)
 
 
 def _npy_shape(file) -> tuple[int, ...]:
@@ -132,14 +120,11 @@ def _npy_shape(file) -> tuple[int, ...]:
 def _read_npz(path: Path, key: str) -> Volume:
     with zipfile.ZipFile(path) as archive:
         name = _chosen_key([name.removesuffix(".npy") for name in archive.namelist()], key, path) + ".npy"
-        try:
-            with archive.open(name) as member:
-                shape = _npy_shape(member)
-            check_size(shape, path)
-            with archive.open(name) as member:
-                stored = np.lib.format.read_array(member, allow_pickle=False)
-        except KeyError as error:
-            raise OSError(f"{name} is no npy array") from error
+        with archive.open(name) as member:
+            shape = _npy_shape(member)
+        check_size(shape, path)
+        with archive.open(name) as member:
+            stored = np.lib.format.read_array(member, allow_pickle=False)
     return _from_array(stored, path)
 
 
@@ -147,7 +132,7 @@ def _read_hdf5(path: Path, key: str) -> Volume:
     try:
         import h5py
     except ImportError as error:
-        raise ValueError(f"reading {str(path)!r} needs h5py; install it: pip install h5py") from error
+        raise ImageError(f"reading {str(path)!r} needs h5py; install it: pip install h5py") from error
     with h5py.File(path, "r") as file:
         names: list[str] = []
         file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
@@ -190,11 +175,12 @@ def to_unit_range(
 
     "ct_window": low -> 0, high -> 1. "percentile": percentiles[0] of all values -> 0, percentiles[1] of the foreground
     (values above the mean) -> 1. "mean_std": clip to mean +- 6 standard deviations, then minimum -> 0, maximum -> 1
-    (BraTS in Song et al. 2022). "min_max": minimum -> 0, maximum -> 1 (LIDC in Song et al. 2022).
+    (BraTS in Song et al. 2022). "min_max": minimum -> 0, maximum -> 1 (LIDC in Song et al. 2022). "none": already in
+    [0, 1].
 
     Args:
         values: intensities of a whole volume (so that all its slices share one scale).
-        preset: "ct_window", "percentile", "mean_std" or "min_max".
+        preset: "ct_window", "percentile", "mean_std", "min_max" or "none".
         low: lower end of the CT window, HU.
         high: upper end of the CT window, HU.
         percentiles: lower and upper percentile of "percentile".
@@ -203,17 +189,23 @@ def to_unit_range(
         (values in [0, 1] as float32, the scale that maps them back).
 
     Raises:
-        ValueError: unknown preset, empty window or constant image.
+        ValueError: unknown preset, empty window, constant image, or values outside [0, 1] with "none".
     """
     bounds: dict[str, Callable[[], tuple[float, float]]] = {
         "ct_window": lambda: (low, high),
         "percentile": lambda: _percentile(values, percentiles),
         "mean_std": lambda: _mean_std(values),
         "min_max": lambda: (values.min(), values.max()),
+        "none": lambda: (0.0, 1.0),
     }
     if preset not in bounds:
         raise ValueError(f"unknown intensity preset {preset!r}; choose one of {', '.join(sorted(bounds))}")
     bottom, top = (float(bound) for bound in bounds[preset]())
+    if preset == "none" and not 0 <= values.min() <= values.max() <= 1:
+        raise ValueError(
+            f"intensities run from {values.min():g} to {values.max():g}, but preset 'none' takes [0, 1]; choose one of "
+            f"{', '.join(sorted(set(bounds) - {'none'}))}"
+        )
     if not top > bottom:
         raise ValueError(f"preset {preset!r} maps [{bottom:g}, {top:g}] to [0, 1]; allowed: low < high, not constant")
     unit = np.clip((values - np.float32(bottom)) / np.float32(top - bottom), 0, 1)

@@ -74,28 +74,46 @@ def volume_files(folders: Sequence[str]) -> list[Path]:
     return files
 
 
-def random_view(rng: np.random.Generator, image: np.ndarray, size: int, zoom: tuple[float, float], rotation: float):
-    """One rotated, zoomed and shifted view of a slice, resampled with an antialiasing Gaussian.
+def random_view(rng: np.random.Generator, image: np.ndarray, data) -> np.ndarray:
+    """One rotated, zoomed, shifted, blurred view of a slice with another contrast, for training.
+
+    Blur and contrast stand for the scanners, sequences and resolutions that the training volumes do not show.
 
     Args:
         rng: source of the random view.
         image: slice [H, W] in [0, 1].
-        size: output side in pixels.
-        zoom: range of the output's field of view as a fraction of the slice's longer side.
-        rotation: largest rotation in degrees, either way.
+        data: the `data` section of the configuration: size, zoom, rotation, blur, gamma.
 
     Returns:
-        view [size, size], float32.
+        view [size, size], float32 in [0, 1].
     """
-    fraction, angle = rng.uniform(*zoom), np.deg2rad(rng.uniform(-rotation, rotation))
+    fraction, angle = rng.uniform(*data.zoom), np.deg2rad(rng.uniform(-data.rotation, data.rotation))
+    slack = max(0.0, 1 - fraction) / 2 * max(image.shape)
+    seen = view(image, data.size, fraction, angle, rng.uniform(-slack, slack, 2))
+    seen = ndimage.gaussian_filter(seen, rng.uniform(0, data.blur))
+    return seen ** np.exp(rng.uniform(-data.gamma, data.gamma)).astype(np.float32)
+
+
+def view(image: np.ndarray, size: int, fraction: float = 1.0, angle: float = 0.0, shift=(0.0, 0.0)) -> np.ndarray:
+    """A square view of a slice, resampled with an antialiasing Gaussian.
+
+    Args:
+        image: slice [H, W] in [0, 1].
+        size: output side in pixels.
+        fraction: field of view, as a fraction of the slice's longer side.
+        angle: rotation, radians.
+        shift: of the centre, in pixels of the slice.
+
+    Returns:
+        view [size, size], float32 in [0, 1].
+    """
     scale = fraction * max(image.shape) / size
     smooth = ndimage.gaussian_filter(image, 0.4 * max(scale - 1, 0)) if scale > 1 else image
     matrix = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    slack = max(0.0, 1 - fraction) / 2 * max(image.shape)
-    centre = (np.array(image.shape) - 1) / 2 + rng.uniform(-slack, slack, 2)
+    centre = (np.array(image.shape) - 1) / 2 + shift
     offset = centre - matrix @ np.full(2, (size - 1) / 2)
-    view = ndimage.affine_transform(smooth, matrix, offset, (size, size), order=3, mode="constant", cval=0.0)
-    return np.clip(view, 0, 1).astype(np.float32)
+    seen = ndimage.affine_transform(smooth, matrix, offset, (size, size), order=3, mode="constant", cval=0.0)
+    return np.clip(seen, 0, 1).astype(np.float32)
 
 
 def _slices(files: Sequence[Path], data) -> Iterator[tuple[str, int, np.ndarray]]:
@@ -128,10 +146,8 @@ def load_slices(data, split: str, seed: int = 0) -> SliceSet:
     for subject, index, image in _slices(volume_files(data.folders), data):
         if _assigned_split(subject, data) != split:
             continue
-        training = split == "train"
-        for _ in range(data.views if training else 1):
-            zoom, rotation = (data.zoom, data.rotation) if training else ((1.0, 1.0), 0.0)
-            images.append(random_view(rng, image, data.size, tuple(zoom), rotation))
+        for _ in range(data.views if split == "train" else 1):
+            images.append(random_view(rng, image, data) if split == "train" else view(image, data.size))
             subjects.append(subject)
             indices.append(index)
     if not images:

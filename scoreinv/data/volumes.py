@@ -11,6 +11,10 @@ from jaxtyping import Float
 MAX_GIB = 4.0
 
 
+class ImageError(ValueError):
+    """A file that cannot be used, said in one line."""
+
+
 @dataclass(frozen=True)
 class Volume:
     """Axial slices of one scan.
@@ -34,7 +38,7 @@ def check_size(shape: tuple[int, ...], path: Path) -> None:
     """Refuses what the header declares before anything is allocated for it."""
     gib = math.prod(shape) * 4 / 2**30
     if not 0 < gib <= MAX_GIB:
-        raise ValueError(
+        raise ImageError(
             f"{str(path)!r} declares shape {tuple(shape)} ({gib:.3g} GiB as float32); allowed: up to {MAX_GIB:g} GiB "
             "and not empty: cut the volume into parts"
         )

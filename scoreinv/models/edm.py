@@ -1,6 +1,6 @@
 """EDM preconditioning: a denoiser and a score from a network with unit-variance input and target.
 
-Karras, Aittala, Aila, Laine, "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, table 1.
+Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022, table 1.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,8 @@ Network = Callable[[Images, Float[Array, " N"]], Images]
 def edm_denoise(apply_fn: Network, x: Images, sigma: Float[Array, " N"], sigma_data: float) -> Images:
     """The denoiser D(x; sigma) = c_skip x + c_out F(c_in x; c_noise) (Karras et al. 2022, eq. 7 and table 1).
 
-    c_skip = sigma_data^2 / (sigma^2 + sigma_data^2), c_out = sigma sigma_data c_in, c_in = (sigma^2 + sigma_data^2)^(-1/2),
-    c_noise = log(sigma) / 4.
+    c_skip = sigma_data^2 / (sigma^2 + sigma_data^2), c_in = (sigma^2 + sigma_data^2)^(-1/2),
+    c_out = sigma sigma_data c_in, c_noise = log(sigma) / 4.
 
     Args:
         apply_fn: raw network F (inputs [N, H, W, C], labels [N]) -> [N, H, W, C]. It is given the label
@@ -41,7 +41,8 @@ def edm_denoise(apply_fn: Network, x: Images, sigma: Float[Array, " N"], sigma_d
 def edm_score(apply_fn: Network, sde: SDE, x: Images, t: Float[Array, ""], sigma_data: float) -> Images:
     """The score of x_t = alpha x_0 + sigma z from an EDM denoiser, for any SDE with Gaussian marginals.
 
-    x_t / alpha is x_0 with noise of level sigma / alpha, so the score is (alpha D(x_t / alpha; sigma / alpha) - x_t) / sigma^2.
+    x_t / alpha is x_0 with noise of level sigma / alpha, so the score is
+    (alpha D(x_t / alpha; sigma / alpha) - x_t) / sigma^2.
 
     Args:
         apply_fn: raw network, as in `edm_denoise`.

@@ -190,7 +190,7 @@ class FourierEmbedding(nn.Module):
 
 
 def positional_embedding(v: Float[Array, " N"], size: int) -> Float[Array, "N E"]:
-    """Sinusoidal embedding of a label with frequencies from 1 to 1e-4 in geometric progression (Vaswani et al. 2017)."""
+    """Sinusoids of a label at frequencies from 1 to 1e-4 in geometric progression (Vaswani et al. 2017)."""
     half = size // 2
     frequencies = jnp.exp(-jnp.log(10000.0) / (half - 1) * jnp.arange(half))
     angle = v[:, None] * frequencies

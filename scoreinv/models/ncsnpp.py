@@ -24,8 +24,8 @@ CHOICES = {
 class NCSNpp(nn.Module):
     """NCSN++ of Song et al. 2021: a U-Net of residual blocks with FIR resampling and input and output pyramids.
 
-    `model.apply({"params": params}, x, sigma)` maps noisy images x [N, H, W, C] and noise levels sigma [N] to [N, H, W, C];
-    with the defaults the score of x. H and W must be divisible by `patch_size` 2^(number of levels - 1).
+    `model.apply({"params": params}, x, sigma)` maps noisy images x [N, H, W, C] and noise levels sigma [N] to
+    [N, H, W, C], with the defaults the score of x. H and W must be multiples of `patch_size` 2^(number of levels - 1).
 
     Attributes:
         nf: channels of the first level.
@@ -55,6 +55,8 @@ class NCSNpp(nn.Module):
         dropout: dropout rate inside residual blocks; active when called with train=True and a "dropout" key.
         dtype: type of the convolutions; parameters, normalisation and output are float32.
         remat: recompute the residual blocks in the backward pass instead of storing their activations.
+        label_sigmas: (sigma_min, sigma_max, n) when the labels given as `sigma` are indices 0 ... n - 1 into the
+            geometric sequence from sigma_max to sigma_min, as in published networks of discrete noise levels.
     """
 
     nf: int = 32
@@ -82,6 +84,7 @@ class NCSNpp(nn.Module):
     dropout: float = 0.0
     dtype: Any = jnp.float32
     remat: bool = False
+    label_sigmas: tuple[float, float, int] | None = None
 
     @nn.compact
     def __call__(
@@ -97,7 +100,13 @@ class NCSNpp(nn.Module):
         h = self._block("middle_block_1")(h, embedding, train)
         h = self._up(h, skips, pixels.shape[-1], embedding, train)
         h = resample.depth_to_space(h.astype(jnp.float32), self.patch_size)
-        return h / sigma[:, None, None, None] if self.scale_by_sigma else h
+        return h / self._noise_level(sigma)[:, None, None, None] if self.scale_by_sigma else h
+
+    def _noise_level(self, label):
+        if self.label_sigmas is None:
+            return label
+        sigma_min, sigma_max, count = self.label_sigmas
+        return jnp.geomspace(sigma_max, sigma_min, count)[label.astype(jnp.int32)]
 
     def _down(self, pixels, embedding, train):
         """Features of the lowest level and the stack of features for the way up."""
@@ -106,7 +115,7 @@ class NCSNpp(nn.Module):
         for level, multiplier in enumerate(self.ch_mult):
             for i in range(self.num_res_blocks):
                 h = self._block(f"down_{level}_block_{i}", self.nf * multiplier)(h, embedding, train)
-                if self._has_attention(level):
+                if self.has_attention(level):
                     h = self._attention(f"down_{level}_attention_{i}")(h)
                 skips.append(h)
             if level < len(self.ch_mult) - 1:
@@ -134,7 +143,7 @@ class NCSNpp(nn.Module):
             for i in range(self.num_res_blocks + 1):
                 h = jnp.concatenate([h, skips.pop()], -1)
                 h = self._block(f"up_{level}_block_{i}", self.nf * self.ch_mult[level])(h, embedding, train)
-            if self._has_attention(level):
+            if self.has_attention(level):
                 h = self._attention(f"up_{level}_attention")(h)
             pyramid, h = self._join_output(pyramid, h, level, channels)
             if level > 0:
@@ -186,7 +195,8 @@ class NCSNpp(nn.Module):
     def _attention(self, name):
         return Attention(self.init_scale, self.skip_rescale, self.dtype, name=name)
 
-    def _has_attention(self, level):
+    def has_attention(self, level: int) -> bool:
+        """Whether a level has attention besides the one at the bottom, which every network has."""
         return self.image_size // self.patch_size // 2**level in self.attn_resolutions
 
     def _resample_features(self, h, embedding, train, name, up):
@@ -209,8 +219,8 @@ class NCSNpp(nn.Module):
         divisor = self.patch_size * 2 ** (len(self.ch_mult) - 1)
         if shape[1] % divisor or shape[2] % divisor:
             raise ValueError(
-                f"NCSNpp: image of {shape[1]} x {shape[2]} pixels, but height and width must be multiples of {divisor} "
-                f"(patch_size {self.patch_size}, {len(self.ch_mult)} levels); pad or crop the image, or use fewer levels"
+                f"NCSNpp: image of {shape[1]} x {shape[2]} pixels, but both must be multiples of {divisor} (patch_size "
+                f"{self.patch_size}, {len(self.ch_mult)} levels); pad or crop the image, or use fewer levels"
             )
         if shape[3] != self.num_channels:
             raise ValueError(f"NCSNpp: image has {shape[3]} channels, but num_channels={self.num_channels}")

@@ -27,7 +27,7 @@ def _shifted_sum(x, taps, axis: int):
 
 
 def _phases(taps, offset: int):
-    """Splits out[2 m + r] = sum_j taps[j] z[2 m + r + j - offset], z[2 m] = x[m], into {shift of x: weight} for r = 0, 1."""
+    """Splits out[2 m + r] = sum_j taps[j] z[2 m + r + j - offset], z[2 m] = x[m], into {shift of x: weight} by r."""
     return [{(r + j - offset) // 2: float(w) for j, w in enumerate(taps) if (r + j - offset) % 2 == 0} for r in (0, 1)]
 
 

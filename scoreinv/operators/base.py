@@ -84,7 +84,9 @@ class Measurement(NamedTuple):
     noise_std: Float[Array, ""]
 
 
-def simulate(key: PRNGKeyArray, operator: LinearOperator, x: Image, noise_std: Float[Array, ""] | float) -> Measurement:
+def simulate(
+    key: PRNGKeyArray, operator: LinearOperator, x: Image, noise_std: Float[Array, ""] | float | int
+) -> Measurement:
     """Measures an image: y = A x + n with Gaussian n on the measured samples only.
 
     Args:
@@ -117,7 +119,7 @@ def check_measurement(measurement: Measurement, shape: tuple[int, int, int]) -> 
     """
     y, operator, noise_std = measurement
     check_mask(np.asarray(operator.mask), y.shape)
-    expected = jax.eval_shape(operator, jax.ShapeDtypeStruct(shape, jnp.float32))
+    expected = jax.eval_shape(operator.transform.forward, jax.ShapeDtypeStruct(shape, jnp.float32))
     if y.shape != expected.shape:
         raise ValueError(
             f"measurement of shape {y.shape}, but images of shape {shape} give {expected.shape}; "

@@ -228,7 +228,7 @@ def sparse_view_mask(views_total: int, views: int) -> Float[Array, "views 1"]:
     return jnp.asarray(mask)
 
 
-def limited_angle_mask(views_total: int, degrees: float, start: float = 0.0) -> Float[Array, "views 1"]:
+def limited_angle_mask(views_total: int, degrees: float | int, start: float | int = 0.0) -> Float[Array, "views 1"]:
     """The views within a contiguous range of angles, for a transform of `uniform_angles(views_total)`.
 
     Args:
@@ -244,5 +244,5 @@ def limited_angle_mask(views_total: int, degrees: float, start: float = 0.0) -> 
     """
     if not 0 < degrees <= 180:
         raise ValueError(f"limited angle of {degrees} degrees; give a range above 0 and up to 180")
-    position = np.mod(180 * np.arange(views_total) / views_total - start, 180)
+    position = np.mod(180 * np.arange(views_total) / views_total - start + 1e-9, 180)
     return jnp.asarray(position[:, None] < degrees, jnp.float32)

@@ -55,8 +55,14 @@ def gridding(frequencies: np.ndarray, shape: tuple[int, int]) -> Gridding:
     first_column, columns = _taps(column)
     first = np.stack([(first_row + HALO) % grid[0], first_column + HALO], axis=-1)
     deapodization = np.outer(*(_deapodization(n, g) for n, g in zip(shape, grid, strict=True)))
-    tables = (jnp.asarray(a, jnp.float32) for a in (rows, columns, flip, deapodization))
-    return Gridding(jnp.asarray(first, jnp.int32), *tables, grid=grid)
+    return Gridding(
+        first=jnp.asarray(first, jnp.int32),
+        rows=jnp.asarray(rows, jnp.float32),
+        columns=jnp.asarray(columns, jnp.float32),
+        flip=jnp.asarray(flip, jnp.float32),
+        deapodization=jnp.asarray(deapodization, jnp.float32),
+        grid=grid,
+    )
 
 
 def even_fast_length(n: int) -> int:

@@ -123,10 +123,10 @@ class SenseTransform:
 
 def equispaced_mask(
     shape: tuple[int, int],
-    acceleration: float,
+    acceleration: float | int,
     center_fraction: float = 0.08,
     axis: int = 1,
-    offset: float | None = None,
+    offset: float | int | None = None,
 ) -> Float[Array, "H W"]:
     """Equispaced Cartesian sampling with a fully measured centre, as in fastMRI (Zbontar et al. 2018).
 
@@ -160,7 +160,7 @@ def equispaced_mask(
 
 
 def random_mask(
-    key: PRNGKeyArray, shape: tuple[int, int], acceleration: float, center_fraction: float = 0.08, axis: int = 1
+    key: PRNGKeyArray, shape: tuple[int, int], acceleration: float | int, center_fraction: float = 0.08, axis: int = 1
 ) -> Float[Array, "H W"]:
     """Random Cartesian sampling: a measured centre and uniformly drawn lines, exactly round(N / R) in total.
 
@@ -185,7 +185,11 @@ def random_mask(
 
 
 def variable_density_mask(
-    key: PRNGKeyArray, shape: tuple[int, int], acceleration: float, center_fraction: float = 0.08, power: float = 3.0
+    key: PRNGKeyArray,
+    shape: tuple[int, int],
+    acceleration: float | int,
+    center_fraction: float = 0.08,
+    power: float | int = 3.0,
 ) -> Float[Array, "H W"]:
     """Random points of a 2-D phase-encoding plane with density (1 - r)^power, and a measured disc in the centre.
 
@@ -241,7 +245,7 @@ def radial_mask(shape: tuple[int, int], spokes: int) -> Float[Array, "H W"]:
     return jnp.asarray(mask)
 
 
-def _center_lines(lines: int, acceleration: float, center_fraction: float) -> int:
+def _center_lines(lines: int, acceleration: float | int, center_fraction: float) -> int:
     if not 1 <= acceleration <= lines:
         raise ValueError(f"acceleration {acceleration} for {lines} lines; give a value from 1 to {lines}")
     if not 0 <= center_fraction <= 1:

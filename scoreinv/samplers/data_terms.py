@@ -112,7 +112,12 @@ def squared_norm(measurement: Measurement, steps: int = 20) -> Scalar:
 
 
 def likelihood_score(
-    sde: SDE, measurement: Measurement, gamma: Scalar, scale: Scalar, noise: Image | None = None
+    sde: SDE,
+    measurement: Measurement,
+    gamma: Scalar,
+    scale: Scalar,
+    noise: Image | None = None,
+    pseudo_inverse: bool = False,
 ) -> Guidance:
     """grad_x log N(A x; y_t, w^2 I) with width w^2 = scale (gamma sigma)^2 + (alpha noise_std)^2.
 
@@ -124,16 +129,21 @@ def likelihood_score(
         gamma: relative width of the likelihood.
         scale: `squared_norm` of the operator, which turns sigma into the unit of the measurement.
         noise: z [H, W, C], or None for no noise.
+        pseudo_inverse: put scale A^+ in the place of A^H, which is the same for flat spectra and moves all measured
+            directions at one rate where the spectrum is not flat (Radon).
 
     Returns:
         The guidance (x, t) -> A^H (y_t - A x) / w^2.
     """
     y, operator, noise_std = measurement
 
+    def pull_back(residual):
+        return scale * operator.pseudo_inverse(residual) if pseudo_inverse else operator.adjoint(residual)
+
     def guidance(x, t):
         alpha, sigma = sde.marginal_prob(t)
         moved = -x if noise is None else sigma * noise - x
         width = scale * (gamma * sigma) ** 2 + (alpha * noise_std) ** 2
-        return operator.adjoint(alpha * y + operator(moved)) / width
+        return pull_back(alpha * y + operator(moved)) / width
 
     return guidance

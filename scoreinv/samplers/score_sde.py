@@ -20,10 +20,14 @@ def score_sde(
     snr: Scalar,
     gamma: Scalar,
     corrector_steps: int = 1,
+    pseudo_inverse: bool = False,
     predictor: Predictor = reverse_diffusion,
     start: Start = zero_start,
 ) -> Reconstruct:
     """Predictor and Langevin corrector on score + grad_x log N(A x; y_t, (gamma sigma |A|)^2 + noise_std^2), y_t noisy.
+
+    A step that moves x by v times this score is a proximal step of strength v / ((gamma sigma)^2 + noise_std^2): with
+    gamma = 1 and `pseudo_inverse` the method is the proximal one whose lam follows the noise.
 
     Args:
         prior: the prior.
@@ -31,6 +35,7 @@ def score_sde(
         snr: signal-to-noise ratio of the Langevin corrector.
         gamma: width of the likelihood relative to the noise level.
         corrector_steps: Langevin steps per predictor step.
+        pseudo_inverse: A^+ in the place of A^H, for operators whose spectrum is not flat (Radon).
         predictor: unconditional predictor.
         start: image that is noised to times[0].
 
@@ -43,10 +48,11 @@ def score_sde(
         x = diffuse(start_key, prior.sde, start(measurement), times[0])
         scale = squared_norm(measurement)
 
-        def guided(predictor_or_corrector: Predictor) -> Kernel:
+        def guided(make_kernel: Predictor) -> Kernel:
             def kernel(key):
                 z = jax.random.normal(key, x.shape)
-                return predictor_or_corrector(guide(prior, likelihood_score(prior.sde, measurement, gamma, scale, z)))
+                likelihood = likelihood_score(prior.sde, measurement, gamma, scale, z, pseudo_inverse)
+                return make_kernel(guide(prior, likelihood))
 
             return keyed(kernel)
 

@@ -220,6 +220,32 @@ def test_corrupt_compressed_stream_is_refused(tmp_path):
         read_image(tmp_path / "a.nii.gz")
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".npy", ".npz", ".dcm"])
+def test_damaged_headers_give_an_image_or_one_line(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 1000, (8, 9, 5)).astype(np.int16)
+    path = tmp_path / f"a{suffix}"
+    if suffix.startswith(".nii"):
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
+    elif suffix == ".dcm":
+        write_slice(path, values[..., 0])
+    else:
+        (np.save if suffix == ".npy" else np.savez)(path, values)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 400), rng.integers(1, 6)):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(damaged)
+        try:
+            assert np.isfinite(read_image(path).values).all()
+        except ValueError as error:
+            refused += 1
+            assert "\n" not in str(error) and path.name in str(error)
+    assert refused
+
+
 def test_missing_and_unknown_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         read_image(tmp_path / "none.nii")
@@ -247,6 +273,15 @@ def test_intensity_presets_have_their_definition():
     unit, scale = to_unit_range(spike, "mean_std")
     np.testing.assert_allclose(scale.scale, mean + 6 * deviation, rtol=1e-4)
     assert unit.max() == 1 and scale.offset == 0
+
+
+def test_images_already_in_the_unit_range_stay():
+    values = np.array([[[0.25, 1.0]]], np.float32)
+    unit, scale = to_unit_range(values, "none")
+    np.testing.assert_array_equal(unit, values)
+    assert scale == IntensityScale(1.0, 0.0)
+    with pytest.raises(ValueError, match=r"run from 0\.5 to 2, but preset 'none' takes"):
+        to_unit_range(2 * values, "none")
 
 
 def test_intensity_mistakes_are_refused():

@@ -1,8 +1,9 @@
 """The table of all methods under test: a new method is one row here and inherits every test."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -33,7 +34,7 @@ class Row(NamedTuple):
     method: Callable[..., Any]
     module: Any
     settings: dict[str, float]
-    structure: dict[str, Any] = {}
+    structure: Mapping[str, Any] = MappingProxyType({})
     steps: int = 400
     sigma_min: float = 0.01
     sigma_max: float = 10.0
@@ -43,6 +44,9 @@ METHODS = {
     "song2022": Row(song2022.song2022, song2022, {"snr": 0.16, "lam": 1.0}),
     "ald_proximal": Row(ald_proximal.ald_proximal, ald_proximal, {"snr": 0.2, "lam": 1.0}),
     "score_sde": Row(score_sde.score_sde, score_sde, {"snr": 0.16, "gamma": 1.0}),
+    "score_sde_pseudo_inverse": Row(
+        score_sde.score_sde, score_sde, {"snr": 0.16, "gamma": 1.0}, {"pseudo_inverse": True}
+    ),
     "langevin": Row(langevin.langevin, langevin, {"snr": 0.2, "gamma": 0.7}),
     "dps": Row(dps.dps, dps, {"zeta": 1.0, "eta": 1.0}),
     "mcg": Row(mcg.mcg, mcg, {"zeta": 1.0, "eta": 1.0}),
@@ -53,7 +57,7 @@ METHODS = {
     "diffpir": Row(diffpir.diffpir, diffpir, {"zeta": 0.3, "lam": 1.0}),
     "red_diff": Row(red_diff.red_diff, red_diff, {"lam": 0.25, "learning_rate": 0.1}),
     "daps": Row(daps.daps, daps, {"langevin_rate": 0.5}, {"langevin_steps": 20}, steps=50),
-    "split_gibbs": Row(split_gibbs.split_gibbs, split_gibbs, {"sigma_min": 0.01}, {}, 100, 0.05, 1.0),
+    "split_gibbs": Row(split_gibbs.split_gibbs, split_gibbs, {"sigma_min": 0.01}, {"prior_steps": 50}, 100, 0.05, 1.0),
 }
 TRACES: Counter = Counter()
 
@@ -71,19 +75,15 @@ def runner(name):
     return jax.jit(batch)
 
 
-def times_of(name, sde):
-    """The time grid of a row."""
+def draw(name, prior, measurement, seed=0, count=8, steps=0, **changes):
+    """`count` images by one method, for one measurement or a batch of `count`, in the row's steps or in `steps`."""
     row = METHODS[name]
-    return geometric_times(sde, row.steps, row.sigma_min, row.sigma_max)
-
-
-def draw(name, prior, measurement, seed=0, count=8, **changes):
-    """`count` images by one method, for one measurement or a batch of `count`."""
-    settings = {k: jnp.float32(v) for k, v in (METHODS[name].settings | changes).items()}
-    keys = jax.random.split(jax.random.key(seed), count)
+    settings = {k: jnp.float32(v) for k, v in (row.settings | changes).items()}
+    times = geometric_times(prior.sde, steps or row.steps, row.sigma_min, row.sigma_max)
     if measurement.noise_std.ndim == 0:
         measurement = jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape)), measurement)
-    return runner(name)(prior, times_of(name, prior.sde), settings, keys, measurement)
+    keys = jax.random.split(jax.random.key(seed), count)
+    return runner(name)(prior, times, settings, keys, measurement)
 
 
 def calls(name, steps):

@@ -1,0 +1,70 @@
+"""Plug-and-play restoration with an annealed denoiser (DPIR, Zhang et al., TPAMI 2022), and a randomised form of it."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from scoreinv.prior import Prior
+from scoreinv.samplers.base import Reconstruct, integrate, tweedie
+from scoreinv.samplers.conditioning import Start, zero_start
+from scoreinv.samplers.data_terms import data_step
+
+Scalar = Float[Array, ""] | float
+
+
+def dpir(
+    prior: Prior,
+    *,
+    times: Float[Array, " levels"],
+    churn: Scalar = 0.0,
+    momentum: Scalar = 0.0,
+    lam: Scalar = 0.3,
+    cg_steps: int = 5,
+    start: Start = zero_start,
+) -> Reconstruct:
+    """Half-quadratic splitting: x <- argmin_v |y - A v|^2 / (2 noise_std^2) + lam |v - D(x)|^2 / (2 sigma^2).
+
+    D is the prior's denoiser at the level sigma, which falls along `times` (Zhang et al. 2022, algorithm 1). Nothing is
+    re-noised at churn = 0: the iteration tends to one image, near the mode. churn > 0 denoises x + churn sigma z instead
+    and makes the results of several keys differ where the measurement leaves the image open. It is an estimator made for
+    a small error, not a sampler of the posterior: its spread is too small (see the table of methods in the tests).
+
+    Args:
+        prior: the prior.
+        times: N + 1 descending times.
+        churn: noise added before the denoiser, in units of its level; 1 is what the denoiser was trained on.
+        momentum: x is extrapolated by this fraction of its last change.
+        lam: weight of the prior relative to the noise level.
+        cg_steps: conjugate-gradient steps of the minimisation.
+        start: first image.
+
+    Returns:
+        (key, measurement) -> image [H, W, C].
+    """
+
+    def reconstruct(key, measurement):
+        y, operator, noise_std = measurement
+
+        def step(key, x, before, t):
+            alpha, sigma = prior.sde.marginal_prob(t)
+            noise = churn * sigma * jax.random.normal(key, x.shape)
+            state = alpha * (x + momentum * (x - before)) + noise
+            denoised = tweedie(prior, state, t)
+            damping = lam * (noise_std * alpha / sigma) ** 2
+            return denoised + data_step(operator, y - operator(denoised), damping, cg_steps)
+
+        def kernel(key, state, t, t_next):
+            x, before = state
+            return step(key, x, before, t), x
+
+        key, last_key = jax.random.split(key)
+        x = start(measurement)
+        x, before = integrate(kernel, key, (x, x), times)
+        return step(last_key, x, before, times[-1])
+
+    return reconstruct
+
+
+def network_calls(steps: int) -> int:
+    """Network calls per image for `steps` = N."""
+    return steps + 1

@@ -1,0 +1,215 @@
+"""Every measurement operator passes the same battery; a new one is a new row of `CASES`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scoreinv.operators import ct, mri
+from scoreinv.operators.base import LinearOperator, simulate
+
+
+def some_mask(shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).random(shape) < 0.5, jnp.float32)
+
+
+def coils(n, shape):
+    rows, columns = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    centers = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    maps = [np.exp(-((rows - np.cos(c)) ** 2) - (columns - np.sin(c)) ** 2 + 1j * c * columns) for c in centers]
+    return jnp.asarray(np.stack(maps), jnp.complex64)
+
+
+def radon(views, shape, detectors=0, mask=None):
+    transform = ct.radon_transform(ct.uniform_angles(views), shape, detectors)
+    return LinearOperator(jnp.ones((views, 1)) if mask is None else mask, transform)
+
+
+# name: (operator, image shape, A^+ is exact)
+CASES = {
+    "fourier, real": (LinearOperator(some_mask((8, 8)), mri.FourierTransform(1)), (8, 8, 1), True),
+    "fourier, real, odd": (LinearOperator(some_mask((1, 6)), mri.FourierTransform(1)), (7, 6, 1), True),
+    "fourier, complex": (LinearOperator(some_mask((8, 8)), mri.FourierTransform(2)), (8, 8, 2), True),
+    "fourier, complex, odd": (LinearOperator(some_mask((7, 1)), mri.FourierTransform(2)), (7, 6, 2), True),
+    "sense": (LinearOperator(some_mask((1, 8)), mri.SenseTransform(coils(3, (8, 8)))), (8, 8, 2), False),
+    "sense, real": (LinearOperator(some_mask((1, 6)), mri.SenseTransform(coils(3, (7, 6)), 1)), (7, 6, 1), False),
+    "radon": (radon(5, (8, 8)), (8, 8, 1), False),
+    "radon, complex": (radon(5, (8, 8)), (8, 8, 2), False),
+    "radon, sparse views": (radon(12, (8, 8), mask=ct.sparse_view_mask(12, 4)), (8, 8, 1), False),
+    "radon, limited angle": (radon(12, (9, 6), mask=ct.limited_angle_mask(12, 90, 30)), (9, 6, 1), False),
+    "radon, masked rays": (radon(6, (8, 8), 12, some_mask((6, 12))), (8, 8, 1), False),
+    "radon, truncated detector": (radon(6, (8, 11), 7), (8, 11, 1), False),
+    "radon, long detector": (radon(6, (8, 8), 31), (8, 8, 1), False),
+}
+# Compiled once per operator structure and shared by all tests.
+forward, adjoint, inverse, pseudo_inverse = (
+    jax.jit(f)
+    for f in (LinearOperator.__call__, LinearOperator.adjoint, LinearOperator.inverse, LinearOperator.pseudo_inverse)
+)
+EXACT = [name for name, (_, _, exact) in CASES.items() if exact]
+battery = pytest.mark.parametrize("name", CASES)
+
+
+def draw(seed, like):
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal(like.shape)
+    z = z + 1j * rng.standard_normal(like.shape) if jnp.issubdtype(like.dtype, jnp.complexfloating) else z
+    return jnp.asarray(z, like.dtype)
+
+
+def inner64(a, b):
+    return np.vdot(np.asarray(a, np.complex128), np.asarray(b, np.complex128)).real
+
+
+def image(seed, shape):
+    return draw(seed, jax.ShapeDtypeStruct(shape, jnp.float32))
+
+
+def data(seed, operator, shape):
+    return draw(seed, jax.eval_shape(operator, jax.ShapeDtypeStruct(shape, jnp.float32)))
+
+
+def dense(operator, shape):
+    """A as a real matrix; complex coefficients become two rows each."""
+    basis = jnp.eye(int(np.prod(shape))).reshape(-1, *shape)
+    columns = np.stack([np.asarray(operator(x)).ravel() for x in basis])
+    columns = np.concatenate([columns.real, columns.imag], axis=1) if np.iscomplexobj(columns) else columns
+    return columns.T.astype(np.float64)
+
+
+def as_vector(z):
+    z = np.asarray(z).ravel()
+    return np.concatenate([z.real, z.imag]) if np.iscomplexobj(z) else z
+
+
+@battery
+def test_adjoint_is_exact(name):
+    operator, shape, _ = CASES[name]
+    x, y = image(0, shape), data(1, operator, shape)
+    ax, ahy = forward(operator, x), adjoint(operator, y)
+    scale = np.linalg.norm(ax) * np.linalg.norm(y)
+    assert abs(inner64(ax, y) - inner64(x, ahy)) <= 1e-6 * scale
+
+
+@battery
+def test_gradients_are_the_adjoint(name):
+    operator, shape, _ = CASES[name]
+    x, y = image(0, shape), data(1, operator, shape)
+
+    d = data(2, operator, shape)
+
+    def misfit(x):
+        return jnp.sum(jnp.abs(operator(x) - y) ** 2) / 2
+
+    def energy(s):
+        return jnp.sum(operator.adjoint(y + s * d) ** 2) / 2
+
+    gradient, slope = jax.jit(lambda x: (jax.grad(misfit)(x), jax.grad(energy)(0.0)))(x)
+    expected = adjoint(operator, forward(operator, x) - y)
+    np.testing.assert_allclose(gradient, expected, atol=2e-5 * float(jnp.abs(expected).max()))
+    # Through the adjoint: the slope of |A^H (y + s d)|^2 / 2 is <A^H y, A^H d>.
+    np.testing.assert_allclose(slope, inner64(adjoint(operator, y), adjoint(operator, d)), rtol=1e-4, atol=1e-3)
+
+
+@battery
+def test_pseudo_inverse_against_dense(name):
+    operator, shape, exact = CASES[name]
+    matrix = dense(lambda x: forward(operator, x), shape)
+    y = data(1, operator, shape) if exact else forward(operator, image(1, shape))
+    expected = np.linalg.pinv(matrix, rcond=1e-5) @ as_vector(operator.mask * y)
+    x = np.asarray(pseudo_inverse(operator, y)).ravel()
+    if exact:
+        np.testing.assert_allclose(x, expected, atol=1e-5)
+    else:  # few conjugate-gradient steps: most of the measured part, in the range of A^H, and never too long
+        np.testing.assert_array_less(np.linalg.norm(matrix @ (x - expected)), 0.15 * np.linalg.norm(matrix @ expected))
+        null = np.eye(x.size) - np.linalg.pinv(matrix, rcond=1e-5) @ matrix
+        assert np.linalg.norm(null @ x) <= 1e-4 * np.linalg.norm(x)
+        assert np.linalg.norm(x) <= np.linalg.norm(expected) * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_measured_part_is_an_orthogonal_projection(name):
+    operator, shape, _ = CASES[name]
+    matrix = dense(lambda x: pseudo_inverse(operator, forward(operator, x)), shape)
+    np.testing.assert_allclose(matrix @ matrix, matrix, atol=1e-6)
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
+
+
+@battery
+def test_correction_never_expands(name):
+    operator, shape, _ = CASES[name]
+    x, truth = image(0, shape), image(1, shape)
+    y = forward(operator, truth)
+    for lam in (0.3, 1.0):
+        error = [np.linalg.norm(x - truth)]
+        for _ in range(40):
+            x = x + lam * pseudo_inverse(operator, y - forward(operator, x))
+            error.append(np.linalg.norm(x - truth))
+        assert np.all(np.diff(error) <= 1e-5 * error[0])
+        assert error[-1] < error[0]
+
+
+@battery
+def test_jit_and_vmap_equal_a_loop(name):
+    operator, shape, _ = CASES[name]
+    xs = jnp.stack([image(seed, shape) for seed in range(3)])
+    ys = jnp.stack([data(seed, operator, shape) for seed in range(3)])
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), operator)
+
+    def close(batched, loop):
+        loop = np.stack(loop)
+        np.testing.assert_allclose(batched, loop, atol=3e-5 * np.abs(loop).max())
+
+    def everything(operator, x, y):
+        return operator(x), operator.adjoint(y), operator.inverse(y), operator.pseudo_inverse(y)
+
+    loop = [
+        (forward(operator, x), *(f(operator, y) for f in (adjoint, inverse, pseudo_inverse)))
+        for x, y in zip(xs, ys, strict=True)
+    ]
+    for batched in (
+        jax.jit(jax.vmap(everything, (None, 0, 0)))(operator, xs, ys),
+        jax.jit(jax.vmap(everything))(stacked, xs, ys),
+    ):
+        for result, singles in zip(batched, zip(*loop, strict=True), strict=True):
+            close(result, singles)
+
+
+@battery
+def test_unmeasured_samples_contribute_nothing(name):
+    operator, shape, _ = CASES[name]
+    y = data(0, operator, shape)
+    other = jnp.where(jnp.broadcast_to(operator.mask, y.shape) > 0, y, 1e3 * data(1, operator, shape))
+    for method in (adjoint, inverse, pseudo_inverse):
+        np.testing.assert_array_equal(method(operator, y), method(operator, other))
+    measured = np.broadcast_to(operator.mask, y.shape) > 0
+    assert np.all(np.asarray(forward(operator, image(0, shape)))[~measured] == 0)
+
+
+@battery
+def test_changed_mask_does_not_retrace(name):
+    operator, shape, _ = CASES[name]
+    x, y = image(0, shape), data(1, operator, shape)
+    functions = {forward: x, adjoint: y, inverse: y, pseudo_inverse: y}
+    before = [f(operator, z) for f, z in functions.items()]
+    traces = [f._cache_size() for f in functions]
+    empty = operator.replace(mask=jnp.zeros_like(operator.mask))
+    for f, z in functions.items():
+        assert np.all(np.asarray(f(empty, z)) == 0)
+    assert all(np.any(np.asarray(result) != 0) for result in before)
+    assert traces == [f._cache_size() for f in functions]
+
+
+@battery
+def test_simulated_noise(name):
+    operator, shape, _ = CASES[name]
+    x, std = image(0, shape), 0.3
+    keys = jax.random.split(jax.random.key(0), 2000)
+    y = jax.jit(jax.vmap(lambda key: simulate(key, operator, x, std).y))(keys)
+    noise = np.asarray(y - forward(operator, x))
+    measured = np.broadcast_to(np.asarray(operator.mask) > 0, noise.shape[1:])
+    assert np.all(noise[:, ~measured] == 0)
+    parts = (noise.real, noise.imag) if np.iscomplexobj(noise) else (noise,)
+    for part in parts:
+        np.testing.assert_allclose(part[:, measured].std(), std, rtol=0.02)
+        np.testing.assert_allclose(part[:, measured].mean(), 0, atol=0.01)

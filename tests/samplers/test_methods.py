@@ -1,0 +1,84 @@
+"""What every method must do, over one table: same key same image, no cross-talk, no retracing, honest cost."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from known_posteriors import SHAPE, constant_measurement, half_mask, masked_cosine, mixture_prior
+from methods import METHODS, TRACES, calls, draw
+
+from scoreinv.operators.base import Measurement
+from scoreinv.samplers.times import geometric_times
+
+PRIOR = mixture_prior()
+STEPS = 12
+
+
+def measurement_of(seed, noise_std=0.1):
+    """A measurement with a mask and data of its own."""
+    operator = masked_cosine(half_mask(jax.random.key(seed)))
+    y = operator.mask * jax.random.normal(jax.random.key(100 + seed), SHAPE)
+    return Measurement(y, operator, jnp.float32(noise_std))
+
+
+def stack(measurements):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *measurements)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_same_key_same_image_and_no_cross_talk_in_a_batch(name):
+    """Image i of a batch depends on key i and measurement i alone, whatever its neighbours are."""
+    one, two, three = (measurement_of(seed) for seed in range(3))
+    first = draw(name, PRIOR, stack([one, two, three]), count=3, steps=STEPS)
+    np.testing.assert_array_equal(draw(name, PRIOR, stack([one, two, three]), count=3, steps=STEPS), first)
+    neighbours = draw(name, PRIOR, stack([three, two, one]), count=3, steps=STEPS)
+    np.testing.assert_allclose(neighbours[1], first[1], atol=1e-5)
+    assert float(jnp.abs(neighbours[0] - first[0]).max()) > 1e-2
+    other_keys = draw(name, PRIOR, stack([one, two, three]), seed=1, count=3, steps=STEPS)
+    assert float(jnp.abs(other_keys - first).max()) > 1e-3
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_but_shapes_compiles_again(name):
+    """Another mask, noise level, setting, time grid or prior is the same program, and each setting has an effect."""
+    measurement = measurement_of(1)
+    reference = draw(name, PRIOR, measurement, count=3, steps=STEPS)
+    before = TRACES[name]
+    for setting, value in METHODS[name].settings.items():
+        changed = draw(name, PRIOR, measurement, count=3, steps=STEPS, **{setting: 0.7 * value})
+        assert float(jnp.abs(changed - reference).max()) > 1e-4, setting
+    draw(name, mixture_prior(tau=0.2), measurement_of(2, 0.3), count=3, steps=STEPS)
+    assert TRACES[name] == before
+
+
+@pytest.mark.parametrize("name", ["song2022", "dds"])
+def test_a_batch_of_three_is_three_singles(name):
+    row = METHODS[name]
+    batch, keys = stack([measurement_of(seed) for seed in range(3)]), jax.random.split(jax.random.key(0), 3)
+    reconstruct = row.method(PRIOR, times=geometric_times(PRIOR.sde, 30, 0.01, 10.0), **row.settings)
+    together = jax.jit(jax.vmap(reconstruct))(keys, batch)
+    single = jax.jit(reconstruct)
+    singles = [single(keys[seed], measurement_of(seed)) for seed in range(3)]
+    np.testing.assert_allclose(together, jnp.stack(singles), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_network_calls_are_counted_right(name):
+    """Counted one by one, without compilation."""
+    row, count = METHODS[name], []
+
+    def score_fn(x, t):
+        count.append(t)
+        return -x
+
+    shape = (4, 4, 1)
+    operator = masked_cosine(half_mask(jax.random.key(0), shape))
+    prior = PRIOR.replace(score_fn=score_fn, shape=shape)
+    structure = {k: 2 if k == "langevin_steps" else v for k, v in row.structure.items()}
+    with jax.disable_jit():
+        times = geometric_times(prior.sde, 2, row.sigma_min, row.sigma_max)
+        image = row.method(prior, times=times, **row.settings, **structure)(
+            jax.random.key(0), constant_measurement(operator, 1.0, 0.1)
+        )
+    assert image.shape == shape
+    assert len(count) == calls(name, 2)

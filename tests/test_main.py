@@ -1,0 +1,299 @@
+"""From a folder of volumes to a reconstruction: training, resuming, the main job, and what users get wrong."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from configs import default
+from scoreinv import build, checkpoints
+from scoreinv.data.phantoms import random_ellipses
+from scoreinv.prior import per_channel, side_multiple
+from scoreinv.reconstruct import reconstruct
+from scoreinv.tasks import make_tasks
+from scoreinv.train import train
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem != "__init__")
+
+
+def tiny_config(folder):
+    """A network and a run of seconds on 32 x 32 phantoms."""
+    config = default.get_config()
+    config.data.folders = (str(folder),)
+    config.data.subject_pattern = r"(sub-\d+)"
+    config.data.validation_subjects = ("sub-0",)
+    config.data.update({"intensity": "none", "size": 32, "crop": 16, "views": 2})
+    config.data.update({"validation_fraction": 0.0, "test_fraction": 0.0})
+    config.model.update({"nf": 8, "ch_mult": (1, 1), "patch_size": 2, "image_size": 32})
+    config.train.update({"steps": 4, "batch_size": 2, "decay": "none", "warmup": 1, "checkpoint_every": 2})
+    config.train.update({"validation_images": 2, "validation_sigmas": (0.1,)})
+    config.sampler.update({"steps": 3, "samples": 3, "batch_size": 2})
+    config.baseline_settings.tv.iterations = 5
+    config.operator.center_fraction = 0.1
+    return config
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("volumes")
+    for subject in range(3):
+        keys = jax.random.split(jax.random.key(subject), 4)
+        volume = np.stack([np.asarray(random_ellipses(key, (32, 32)))[..., 0] for key in keys])
+        np.save(folder / f"sub-{subject}.npy", volume)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(phantoms, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    train(tiny_config(phantoms), workdir)
+    return workdir
+
+
+@pytest.fixture
+def config(phantoms, trained):
+    config = tiny_config(phantoms)
+    config.images = (str(phantoms / "sub-1.npy"),)
+    config.prior = str(trained)
+    return config
+
+
+def test_resumed_training_equals_uninterrupted_bit_for_bit(phantoms, trained, tmp_path):
+    config = tiny_config(phantoms)
+    config.train.steps = 2
+    train(config, tmp_path)
+    config.train.steps = 4
+    train(config, tmp_path)
+    whole, _ = checkpoints.read_prior(trained / "prior.safetensors")
+    resumed, _ = checkpoints.read_prior(tmp_path / "prior.safetensors")
+    assert jax.tree.all(jax.tree.map(np.array_equal, whole, resumed))
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(phantoms, tmp_path, caplog):
+    config = tiny_config(phantoms)
+    train(config, tmp_path)
+    before, _ = checkpoints.read_prior(tmp_path / "prior.safetensors")
+    for path in (tmp_path / "checkpoints" / "4").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    train(config, tmp_path)
+    after, _ = checkpoints.read_prior(tmp_path / "prior.safetensors")
+    assert "checkpoint 4 is unreadable" in caplog.text
+    assert jax.tree.all(jax.tree.map(np.array_equal, before, after))
+
+
+def test_another_network_in_the_work_directory_is_refused(phantoms, trained):
+    config = tiny_config(phantoms)
+    config.model.nf = 16
+    with pytest.raises(ValueError, match="another network"):
+        train(config, trained)
+
+
+def test_reconstruction_writes_everything(config, tmp_path):
+    config.operator.acceleration = (2.0, 4.0)
+    rows = reconstruct(config, tmp_path)
+    assert rows == json.loads((tmp_path / "metrics.json").read_text())
+    assert [(r["task"], r["method"]) for r in rows] == [
+        (f"sub-1-{a}x", m) for a in (2, 4) for m in ("direct", "tv", "scoreinv")
+    ]
+    assert set(rows[0]) == {"task", "method", "psnr", "ssim", "network_calls", "seconds"}
+    assert rows[2]["network_calls"] == 3 * 4  # three samples of 3 + 1 calls
+    arrays = np.load(tmp_path / "reconstructions.npz")
+    truth, ours = arrays["sub-1-2x/truth"], arrays["sub-1-2x/scoreinv"]
+    psnr = -10 * np.log10(np.mean((np.clip(ours, 0, 1) - truth) ** 2))
+    assert rows[2]["psnr"] == pytest.approx(psnr, abs=1e-2)
+    assert arrays["sub-1-2x/scoreinv-std"].max() > 0
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "metrics.json",
+        "reconstructions.npz",
+        "sub-1-2x.png",
+        "sub-1-4x.png",
+    }
+
+
+def test_ct_and_a_measurement_file(config, tmp_path):
+    angles = np.pi * np.arange(12) / 12
+    from scoreinv.operators.ct import radon_transform
+
+    truth = np.load(config.images[0])[1][..., None]
+    np.savez(
+        tmp_path / "scan.npz",
+        sinogram=7 * np.asarray(radon_transform(angles, (32, 32)).forward(truth)),
+        angles=angles,
+        shape=(32, 32),
+    )
+    config.measurement = str(tmp_path / "scan.npz")
+    rows = reconstruct(config, tmp_path / "out")
+    assert all(row["psnr"] is None for row in rows)
+    arrays = np.load(tmp_path / "out" / "reconstructions.npz")
+    tv = arrays["scan/tv"] / arrays["scan/tv"].max()
+    assert np.corrcoef(tv.ravel(), truth.ravel())[0, 1] > 0.9
+
+
+def test_complex_kspace_takes_a_real_prior_channel_by_channel(config, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "scan.npz", kspace=rng.normal(size=(32, 32)) + 1j * rng.normal(size=(32, 32)))
+    config.measurement = str(tmp_path / "scan.npz")
+    prior, tasks = make_tasks(config)
+    assert prior.shape == (32, 32, 2)
+    x = jax.random.normal(jax.random.key(0), (32, 32, 2))
+    t = prior.sde.time_at(0.1)
+    one = build.load_prior(config.prior)
+    for channel in range(2):
+        part = x[..., channel : channel + 1]
+        np.testing.assert_allclose(
+            per_channel(one).score_fn(x, t)[..., channel], one.score_fn(part, t)[..., 0], rtol=1e-4, atol=1e-4
+        )
+
+
+def test_images_at_another_resolution_are_resampled_and_it_is_said(config, tmp_path, caplog):
+    np.save(tmp_path / "large.npy", np.kron(np.load(config.images[0])[0], np.ones((4, 2))).astype(np.float32))
+    config.images = (str(tmp_path / "large.npy"),)
+    prior, tasks = make_tasks(config)
+    assert side_multiple(prior) == 4
+    assert tasks[0].truth.shape == (32, 16, 1)
+    assert "128 x 64; resampled to 32 x 16" in caplog.text
+
+
+MISTAKES = [
+    ({"images": ("missing.npy",)}, "does not exist"),
+    ({"images": ("brian-mri",)}, "unknown image 'brian-mri'; choose one of brain-mri"),
+    ({"prior": "brain"}, "unknown prior 'brain'; choose one of"),
+    ({"prior": "missing.safetensors"}, "does not exist"),
+    ({"sampler.method": "ddsm"}, "unknown sampler.method 'ddsm'; choose one of ddnm, dds"),
+    ({"sampler.settings": {"etta": 1.0}}, "sampler.settings.etta is no setting of dds; it takes cg_steps, eta"),
+    ({"sampler.grid": "log"}, "unknown sampler.grid"),
+    ({"operator.modality": "pet"}, "unknown operator.modality 'pet'; choose one of ct, mri"),
+    ({"operator.mask": "spiral"}, "unknown operator.mask"),
+    ({"operator.acceleration": (64.0,)}, "acceleration 64"),
+    ({"operator.noise_std": -1.0}, "noise_std"),
+    ({"operator.modality": "ct", "operator.mask": "sparse_view", "operator.views": (0,)}, "views=0"),
+    ({"baselines": ("bm3d",)}, "unknown baseline 'bm3d'"),
+    ({"slice_index": 99}, "slice_index=99"),
+    ({"measurement": "missing.npz"}, "does not exist"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), MISTAKES, ids=lambda v: str(v)[:40])
+def test_mistakes_get_one_line_and_nothing_is_written(config, change, message, tmp_path):
+    config.update_from_flattened_dict(change)
+    with pytest.raises(ValueError, match=message) as error:
+        reconstruct(config, tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+BAD_FILES = [
+    ("nan.npy", np.full((32, 32), np.nan, np.float32), "images", "NaN"),
+    ("line.npy", np.zeros(32, np.float32), "images", "shape"),
+    ("bright.npy", np.full((32, 32), 2.0, np.float32), "images", "preset .none. takes"),
+    ("zero.npy", np.zeros((32, 32), np.float32), "mask", "all zero"),
+    ("small.npy", np.ones((16, 32), np.float32), "mask", "mask of shape"),
+]
+
+
+@pytest.mark.parametrize(("name", "array", "field", "message"), BAD_FILES, ids=[b[0] for b in BAD_FILES])
+def test_bad_files_get_one_line(config, name, array, field, message, tmp_path):
+    np.save(tmp_path / name, array)
+    if field == "mask":
+        config.operator.mask = str(tmp_path / name)
+    else:
+        config.images = (str(tmp_path / name),)
+    with pytest.raises(ValueError, match=message) as error:
+        make_tasks(config)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_measurements_get_one_line(config, bad, tmp_path):
+    kspace = np.ones((32, 32), np.complex64)
+    kspace[3, 4] = bad
+    np.savez(tmp_path / "scan.npz", kspace=kspace)
+    config.measurement = str(tmp_path / "scan.npz")
+    with pytest.raises(ValueError, match="NaN or Inf in 1 of 1024 samples"):
+        make_tasks(config)
+
+
+def test_a_pickle_in_disguise_is_not_opened(config, tmp_path):
+    np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    config.images = (str(tmp_path / "evil.npy"),)
+    with pytest.raises(ValueError, match="evil.npy"):
+        make_tasks(config)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_builds(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    for part in list(config.parts.values()) or [config]:
+        build.model(part.model)
+        build.sde(part.sde)
+        build.sampler(part.sampler)
+        assert build.operators(part.operator, (128, 128, 1), jax.random.key(0))
+        for baseline in part.baselines:
+            assert callable(build.baseline(part, baseline))
+
+
+def run_main(*arguments, cwd, wait=True):
+    command = [sys.executable, str(ROOT / "main.py"), *arguments]
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return process if not wait else (*process.communicate(), process.returncode)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.prior=brain", "unknown prior 'brain'"),
+        ("--config.no_such_field=1", "no_such_field"),
+        ("--mode=dance", "dance"),
+    ],
+)
+def test_main_ends_with_one_line_on_a_mistake(argument, message, tmp_path):
+    out, err, status = run_main(f"--config={ROOT}/configs/default.py", argument, cwd=tmp_path)
+    assert status != 0
+    assert message in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_killed_training_continues(phantoms, tmp_path):
+    arguments = [
+        f"--config={ROOT}/configs/default.py",
+        "--mode=train",
+        f"--workdir={tmp_path}/run",
+        f"--config.data.folders=('{phantoms}',)",
+        "--config.data.subject_pattern=(sub-\\d+)",
+        "--config.data.validation_subjects=('sub-0',)",
+        "--config.data.intensity=none",
+        "--config.data.size=32",
+        "--config.data.crop=16",
+        "--config.data.validation_fraction=0.0",
+        "--config.data.test_fraction=0.0",
+        "--config.model.nf=8",
+        "--config.model.ch_mult=(1,1)",
+        "--config.model.patch_size=2",
+        "--config.train.batch_size=2",
+        "--config.train.validation_images=2",
+        "--config.train.checkpoint_every=5",
+        "--config.train.validation_sigmas=(0.1,)",
+    ]
+    process = run_main(*arguments, "--config.train.steps=1000000", cwd=tmp_path, wait=False)
+    checkpoint = tmp_path / "run" / "checkpoints" / "10"
+    while process.poll() is None and not checkpoint.exists():
+        os.sched_yield()
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    newest = max(int(p.name) for p in checkpoint.parent.iterdir() if p.name.isdigit())
+    _, err, status = run_main(*arguments, f"--config.train.steps={newest + 2}", cwd=tmp_path)
+    assert status == 0, err
+    assert f"continuing from step {newest}" in err
+    steps = [line.split(",")[0] for line in (tmp_path / "run" / "losses.csv").read_text().splitlines()[1:]]
+    assert int(steps[-1]) == newest + 2
