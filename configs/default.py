@@ -28,10 +28,10 @@ def get_config() -> ConfigDict:
     operator.noise_std = 0.0  # noise on each real number measured, in the unit of the measurement
 
     config.sampler = sampler = ConfigDict()
-    # A published method of scoreinv/samplers/: dpir | dds | ddnm | dds_dual | diffpir | dps | mcg | pigdm | red_diff | daps |
-    # split_gibbs | song2022 | ald_proximal | score_sde | langevin
+    # One published method of scoreinv/samplers/: dpir | dds | ddnm | dds_dual | diffpir | dps | mcg | pigdm |
+    # red_diff | daps | split_gibbs | song2022 | ald_proximal | score_sde | langevin
     sampler.method = "dpir"
-    sampler.settings = ConfigDict({"churn": 0.5, "lam": 0.3})  # the method's own; must be replaced with the method
+    sampler.settings = ""  # the method's own, e.g. "churn=0.3, lam=0.5"
     sampler.steps = 39  # steps of the time grid
     sampler.grid = "geometric"  # geometric | karras | linear
     sampler.sigma_max = 0.4  # noise level the sampler starts at

@@ -55,7 +55,7 @@ SAMPLERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     "dds": (dds, {"eta": 0.85}),
     "dds_dual": (dds_dual, {"eta": 0.85}),
     "diffpir": (diffpir, {}),
-    "dpir": (dpir, {}),
+    "dpir": (dpir, {"churn": 0.5}),
     "dps": (dps, {}),
     "langevin": (langevin, {"snr": 0.212, "gamma": 0.713}),
     "mcg": (mcg, {}),
@@ -201,21 +201,37 @@ def sampler_settings(method: Callable, defaults: Mapping[str, Any]) -> dict[str,
     return {name: value for name, value in settings.items() if isinstance(value, bool | int | float)}
 
 
+def _parse_settings(text: str, known: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """The values in "name=value, name=value", each of the type that `known` has."""
+    parsed = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = (part.strip() for part in item.partition("="))
+        if name not in known:
+            raise ValueError(
+                f"sampler.settings: {name!r} is no setting of {method}; it takes {', '.join(sorted(known))}"
+            )
+        try:
+            parsed[name] = (
+                {"True": True, "False": False}[value] if isinstance(known[name], bool) else type(known[name])(value)
+            )
+        except (KeyError, ValueError) as error:
+            kind = type(known[name]).__name__
+            raise ValueError(
+                f"sampler.settings: {item!r} needs a value of type {kind}, as in {name}={known[name]}"
+            ) from error
+    return parsed
+
+
 def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], dict[str, Any]]:
     """The conditional sampler of a `config.sampler` section.
 
     Returns:
-        (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings` (lam, snr,
-        eta, the noise levels of the grid, ...) come as an argument, so that other values of them compile nothing.
+        (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings`
+        (lam, snr, eta, the grid's noise levels, ...) come as an argument, so that other values of them compile nothing.
     """
     method, defaults = choose(SAMPLERS, config.method, "sampler.method")
     chosen = sampler_settings(method, defaults)
-    unknown = set(config.settings) - set(chosen)
-    if unknown:
-        raise ValueError(
-            f"sampler.settings.{min(unknown)} is no setting of {config.method}; it takes {', '.join(sorted(chosen))}"
-        )
-    chosen |= {name: type(chosen[name])(value) for name, value in config.settings.items()}
+    chosen |= _parse_settings(config.settings, chosen, config.method)
     structure = {name: value for name, value in chosen.items() if isinstance(value, int)}
     data = {name: jnp.float32(value) for name, value in chosen.items() if isinstance(value, float)}
     levels = {"sigma_min": jnp.float32(config.sigma_min), "sigma_max": jnp.float32(config.sigma_max)}

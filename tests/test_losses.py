@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from scoreinv.losses import denoising_score_matching, edm_loss, edm_loss_at, score_matching_at
-from scoreinv.sde import SubVPSDE, VESDE, VPSDE
+from scoreinv.sde import VESDE, VPSDE, SubVPSDE
 
 TAU = 0.5
 SDES = [VESDE(0.01, 10.0), VPSDE(), SubVPSDE()]

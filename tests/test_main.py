@@ -142,7 +142,7 @@ def test_complex_kspace_takes_a_real_prior_channel_by_channel(config, tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "scan.npz", kspace=rng.normal(size=(32, 32)) + 1j * rng.normal(size=(32, 32)))
     config.measurement = str(tmp_path / "scan.npz")
-    prior, tasks = make_tasks(config)
+    prior, _ = make_tasks(config)
     assert prior.shape == (32, 32, 2)
     x = jax.random.normal(jax.random.key(0), (32, 32, 2))
     t = prior.sde.time_at(0.1)
@@ -168,8 +168,10 @@ MISTAKES = [
     ({"images": ("brian-mri",)}, "unknown image 'brian-mri'; choose one of brain-mri"),
     ({"prior": "brain"}, "unknown prior 'brain'; choose one of"),
     ({"prior": "missing.safetensors"}, "does not exist"),
-    ({"sampler.method": "ddsm"}, "unknown sampler.method 'ddsm'; choose one of ddnm, dds"),
-    ({"sampler.settings": {"etta": 1.0}}, "sampler.settings.etta is no setting of dds; it takes cg_steps, eta"),
+    ({"sampler.method": "ddsm"}, "unknown sampler.method 'ddsm'; choose one of ald_proximal, daps"),
+    ({"sampler.settings": "chum=1.0"}, "'chum' is no setting of dpir; it takes cg_steps, churn"),
+    ({"sampler.settings": "churn=high"}, "'churn=high' needs a value of type float"),
+    ({"sampler.steps": 0}, "sampler.steps=0"),
     ({"sampler.grid": "log"}, "unknown sampler.grid"),
     ({"operator.modality": "pet"}, "unknown operator.modality 'pet'; choose one of ct, mri"),
     ({"operator.mask": "spiral"}, "unknown operator.mask"),
@@ -194,7 +196,7 @@ def test_mistakes_get_one_line_and_nothing_is_written(config, change, message, t
 BAD_FILES = [
     ("nan.npy", np.full((32, 32), np.nan, np.float32), "images", "NaN"),
     ("line.npy", np.zeros(32, np.float32), "images", "shape"),
-    ("bright.npy", np.full((32, 32), 2.0, np.float32), "images", "preset .none. takes"),
+    ("bright.npy", np.full((32, 32), 2.0, np.float32), "images", "preset 'none' takes"),
     ("zero.npy", np.zeros((32, 32), np.float32), "mask", "all zero"),
     ("small.npy", np.ones((16, 32), np.float32), "mask", "mask of shape"),
 ]
@@ -225,7 +227,7 @@ def test_bad_measurements_get_one_line(config, bad, tmp_path):
 def test_a_pickle_in_disguise_is_not_opened(config, tmp_path):
     np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     config.images = (str(tmp_path / "evil.npy"),)
-    with pytest.raises(ValueError, match="evil.npy"):
+    with pytest.raises(ValueError, match=r"evil\.npy"):
         make_tasks(config)
 
 
@@ -256,7 +258,7 @@ def run_main(*arguments, cwd, wait=True):
     ],
 )
 def test_main_ends_with_one_line_on_a_mistake(argument, message, tmp_path):
-    out, err, status = run_main(f"--config={ROOT}/configs/default.py", argument, cwd=tmp_path)
+    _, err, status = run_main(f"--config={ROOT}/configs/default.py", argument, cwd=tmp_path)
     assert status != 0
     assert message in err
     assert "Traceback" not in err

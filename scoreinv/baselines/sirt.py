@@ -8,7 +8,7 @@ from scoreinv.operators.base import Measurement
 from scoreinv.samplers.base import Reconstruct
 
 
-def sirt(*, iterations: int = 200) -> Reconstruct:
+def sirt(*, iterations: int = 300) -> Reconstruct:
     """SIRT: x <- max(0, x + C A^T R (y - A x)), R and C inverse row and column sums (Gregor and Benson 2008, eq. 3).
 
     Args:

@@ -14,7 +14,7 @@ Gradient = Float[Array, "2 H W C"]
 Scalar = Float[Array, ""] | float
 
 
-def tv(*, lam: Scalar = 1e-4, iterations: int = 500, inner_iterations: int = 10) -> Reconstruct:
+def tv(*, lam: Scalar = 3e-5, iterations: int = 500, inner_iterations: int = 10) -> Reconstruct:
     """FISTA-TV: min over x >= 0 of |y - A x|^2 / (2 |A|^2) + lam TV(x) (Beck and Teboulle 2009b).
 
     Isotropic TV with forward differences; the two channels of a complex image share one gradient norm, and may

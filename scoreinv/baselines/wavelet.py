@@ -26,7 +26,7 @@ _SCALING = np.array(
 )
 
 
-def wavelet(*, lam: Scalar = 1e-3, iterations: int = 200, levels: int = 4) -> Reconstruct:
+def wavelet(*, lam: Scalar = 1e-4, iterations: int = 200, levels: int = 4) -> Reconstruct:
     """FISTA on |y - A x|^2 / (2 |A|^2) + lam |details of W x|_1 over x >= 0 (Beck and Teboulle 2009a).
 
     W is the periodic Daubechies-4 transform. Each step shifts the image at random before it, which removes the blocks

@@ -49,6 +49,9 @@ class LinearOperator:
         transform: the full transform T.
     """
 
+    # JAX also fills the fields of a pytree with batches and placeholders; the annotations describe a single one.
+    __no_type_check__ = True
+
     mask: Mask
     transform: Transform
 

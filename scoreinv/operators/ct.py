@@ -34,6 +34,8 @@ class RadonTransform:
         steps: conjugate-gradient steps of the pseudo-inverse.
     """
 
+    __no_type_check__ = True  # see LinearOperator
+
     angles: Float[Array, " views"]
     plan: Gridding
     response: Complex[Array, "views K"]

@@ -33,6 +33,8 @@ class Gridding:
         grid: (rows, columns) of the oversampled grid.
     """
 
+    __no_type_check__ = True  # see LinearOperator
+
     first: Int[Array, "views K 2"]
     rows: Float[Array, "views K taps"]
     columns: Float[Array, "views K taps"]
@@ -108,6 +110,7 @@ def _with_halo(f: Complex[Array, "rows half"]) -> Complex[Array, "rows2 half2"]:
 @jax.custom_vjp
 def _interpolate(plan: Gridding, padded: Complex[Array, "rows half"]) -> Complex[Array, "views K"]:
     # Unrolled over a flat grid, so that XLA fuses all taps into one loop that writes each value once.
+    plan, padded = _used_together(plan, padded)
     flat, stride = padded.ravel(), padded.shape[1]
     base = plan.first[..., 0] * stride + plan.first[..., 1]
     total = jnp.zeros(base.shape, flat.dtype)
@@ -115,6 +118,12 @@ def _interpolate(plan: Gridding, padded: Complex[Array, "rows half"]) -> Complex
         taps = (plan.columns[..., b] * _at(flat, base + (a * stride + b)) for b in range(WIDTH))
         total += plan.rows[..., a] * sum(taps)
     return total
+
+
+def _used_together(plan, values):
+    # Inside a loop XLA would compute 25 index tables and 25 weight tables once, outside: more to read than to compute.
+    # The barrier ties them to the values, which change from one iteration to the next.
+    return jax.lax.optimization_barrier((plan, values))
 
 
 def _at(flat, index):
@@ -129,6 +138,7 @@ def _spread(plan: Gridding, values: Complex[Array, "views K"]) -> Complex[Array,
 @jax.custom_batching.custom_vmap
 def _scatter(plan: Gridding, values: Complex[Array, "*batch views K"]) -> Complex[Array, "*batch rows half"]:
     # One window of WIDTH x WIDTH cells per value; the grids of a batch are stacked along the rows of one.
+    plan, values = _used_together(plan, values)
     batch, (rows, half) = values.shape[:-2], (plan.grid[0] + 2 * HALO, plan.grid[1] // 2 + 1 + 2 * HALO)
     n = math.prod(batch)
     values = values.reshape(n, *values.shape[-2:])

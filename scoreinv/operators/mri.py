@@ -59,6 +59,8 @@ class FourierTransform:
         channels: 1 for real images, 2 for complex ones.
     """
 
+    __no_type_check__ = True  # see LinearOperator
+
     channels: int = flax.struct.field(pytree_node=False, default=1)
 
     def forward(self, x: Image) -> Kspace:
@@ -97,6 +99,8 @@ class SenseTransform:
         channels: 1 for real images, 2 for complex ones.
         steps: conjugate-gradient steps of the pseudo-inverse.
     """
+
+    __no_type_check__ = True  # see LinearOperator
 
     coils: CoilKspace
     channels: int = flax.struct.field(pytree_node=False, default=2)

@@ -6,6 +6,7 @@ predictor and corrector takes as it is.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -88,7 +89,7 @@ def condition(prior: Prior, consistency: Consistency) -> Prior:
         alpha, sigma = prior.sde.marginal_prob(t)
         return (alpha * consistency(tweedie(prior, x, t), t) - x) / sigma**2
 
-    return prior.replace(score_fn=score_fn)
+    return replace(prior, score_fn=score_fn)
 
 
 def pseudo_inverse_consistency(measurement: Measurement, lam: Scalar = 1.0) -> Consistency:
@@ -124,7 +125,7 @@ def guide(prior: Prior, guidance: Guidance) -> Prior:
     Returns:
         A prior for use inside the same trace.
     """
-    return prior.replace(score_fn=lambda x, t: prior.score_fn(x, t) + guidance(x, t))
+    return replace(prior, score_fn=lambda x, t: prior.score_fn(x, t) + guidance(x, t))
 
 
 def channelwise(prior: Prior, channels: int) -> Prior:
@@ -147,4 +148,4 @@ def channelwise(prior: Prior, channels: int) -> Prior:
     def score_fn(x, t):
         return jax.vmap(lambda plane: prior.score_fn(plane[..., None], t)[..., 0], -1, -1)(x)
 
-    return prior.replace(score_fn=score_fn, shape=(height, width, channels))
+    return replace(prior, score_fn=score_fn, shape=(height, width, channels))

@@ -1,7 +1,6 @@
 """Plug-and-play restoration with an annealed denoiser (DPIR, Zhang et al., TPAMI 2022), and a randomised form of it."""
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
@@ -24,10 +23,11 @@ def dpir(
 ) -> Reconstruct:
     """Half-quadratic splitting: x <- argmin_v |y - A v|^2 / (2 noise_std^2) + lam |v - D(x)|^2 / (2 sigma^2).
 
-    D is the prior's denoiser at the level sigma, which falls along `times` (Zhang et al. 2022, algorithm 1). Nothing is
-    re-noised at churn = 0: the iteration tends to one image, near the mode. churn > 0 denoises x + churn sigma z instead
-    and makes the results of several keys differ where the measurement leaves the image open. It is an estimator made for
-    a small error, not a sampler of the posterior: its spread is too small (see the table of methods in the tests).
+    D is the prior's denoiser at the level sigma, which falls along `times` (Zhang et al. 2022, algorithm 1). At
+    churn = 0 nothing is re-noised and the iteration tends to one image. churn > 0 denoises x + churn sigma z instead,
+    and makes the results of several keys differ where the measurement leaves the image open. It is an estimator made
+    for a small error, not a sampler of the posterior; tests/samplers/test_dpir.py derives its spread for a Gaussian
+    prior.
 
     Args:
         prior: the prior.

@@ -1,5 +1,7 @@
 """Pseudo-inverse guidance (Song, Vahdat, Mardani, Kautz, ICLR 2023)."""
 
+from dataclasses import replace
+
 import jax
 from jaxtyping import Array, Float
 
@@ -72,7 +74,7 @@ def pseudo_inverse_guided(
         (guidance,) = pull_back(correction / variance)
         return (alpha * denoised - x) / sigma**2 + guidance
 
-    return prior.replace(score_fn=score_fn)
+    return replace(prior, score_fn=score_fn)
 
 
 def network_calls(steps: int) -> int:

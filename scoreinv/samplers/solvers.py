@@ -107,7 +107,7 @@ def probability_flow(prior: Prior, tolerance: float = 1e-4, max_steps: int = 409
         raise ValueError("probability_flow needs diffrax; install it with `pip install diffrax`") from error
 
     def field(log_ratio, scaled, _):
-        t = prior.sde.time_at(jnp.exp(log_ratio))
+        t = jnp.asarray(prior.sde.time_at(jnp.exp(log_ratio)))
         return scaled - tweedie(prior, prior.sde.marginal_prob(t)[0] * scaled, t)
 
     def kernel(key, x, t, t_next):

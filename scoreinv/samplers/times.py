@@ -24,7 +24,7 @@ def _ramp(steps: int, first: Scalar, last: Scalar) -> Times:
 
 
 def _times_at(sde: SDE, ratios: Times) -> Times:
-    return jax.vmap(sde.time_at)(ratios)
+    return jnp.asarray(jax.vmap(sde.time_at)(ratios))
 
 
 def linear_times(sde: SDE, steps: int, sigma_min: Scalar, sigma_max: Scalar) -> Times:

@@ -11,6 +11,7 @@ from scoreinv.operators import ct
 from scoreinv.operators.base import LinearOperator
 
 forward = jax.jit(ct.RadonTransform.forward)
+adjoint = jax.jit(ct.RadonTransform.adjoint)
 fbp = jax.jit(ct.RadonTransform.fbp, static_argnames="window")
 pseudo_inverse = jax.jit(ct.RadonTransform.pseudo_inverse)
 
@@ -132,6 +133,8 @@ def test_complex_images_are_two_real_ones():
     y = forward(transform, x)
     np.testing.assert_allclose(y.real, forward(transform, x[..., :1]), atol=1e-5)
     np.testing.assert_allclose(y.imag, forward(transform, x[..., 1:]), atol=1e-5)
+    np.testing.assert_allclose(adjoint(transform, y)[..., :1], adjoint(transform, y.real), atol=1e-3)
+    np.testing.assert_allclose(adjoint(transform, y)[..., 1:], adjoint(transform, y.imag), atol=1e-3)
     np.testing.assert_allclose(fbp(transform, y)[..., 1:], fbp(transform, forward(transform, x[..., 1:])), atol=1e-5)
 
 

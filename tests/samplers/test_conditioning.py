@@ -12,7 +12,6 @@ from known_posteriors import (
     half_mask,
     masked_cosine,
     masked_pixels,
-    mixture_prior,
 )
 
 from scoreinv.operators.base import LinearOperator, Measurement
@@ -32,6 +31,7 @@ from scoreinv.samplers.conditioning import (
 )
 from scoreinv.samplers.data_terms import data_step, likelihood_score, posterior_draw, squared_norm
 from scoreinv.samplers.pigdm import pseudo_inverse_guided
+from scoreinv.samplers.split_gibbs import split_gibbs
 from scoreinv.sde import VESDE, VPSDE
 
 T = jnp.float32(0.4)
@@ -205,7 +205,7 @@ def test_pseudo_inverse_guidance_is_the_posterior_score_of_a_gaussian(noise_std,
 
 
 def test_channelwise_serves_each_channel_alone():
-    prior = mixture_prior(shape=(6, 5, 1))
+    prior = gaussian_prior(VPSDE(), 0.3, 0.2, (6, 5, 1))
     x = jax.random.normal(jax.random.key(0), (6, 5, 2))
     score = channelwise(prior, 2).score_fn(x, T)
     for channel in range(2):
@@ -226,3 +226,16 @@ def test_starts_and_diffusion():
     x = diffuse(jax.random.key(0), sde, pseudo_inverse_start(measurement), T)
     np.testing.assert_allclose(x.mean(), 1.5 * alpha, atol=4 * sigma / 64)
     np.testing.assert_allclose(x.std(), sigma, rtol=0.05)
+
+
+def test_split_gibbs_at_one_coupling_has_its_stationary_distribution():
+    """p(x | y) of the coupled pair is the posterior for noise_std^2 + rho^2, the coupling counting as noise."""
+    prior, rho = gaussian_prior(shape=(512, 8, 1)), 0.2
+    measurement = constant_measurement(masked_cosine(half_mask(jax.random.key(0), prior.shape)), 1.0, 0.25)
+    times = jnp.full(30, prior.sde.time_at(rho))
+    sample = jax.jit(jax.vmap(split_gibbs(prior, times=times, sigma_min=0.005, prior_steps=100), (0, None)))
+    x = jax.vmap(measurement.operator.transform.forward)(sample(jax.random.split(jax.random.key(0), 4), measurement))
+    on = np.broadcast_to(measurement.operator.mask, x.shape) > 0
+    mean, std = gaussian_posterior(1.0, np.hypot(0.25, rho))
+    np.testing.assert_allclose([x[on].mean(), x[on].std()], [mean, std], atol=0.02 * TAU)
+    np.testing.assert_allclose([x[~on].mean(), x[~on].std()], [0.0, TAU], atol=0.03 * TAU)

@@ -104,7 +104,7 @@ def test_two_step_solver_is_of_order_two(sde):
     np.testing.assert_allclose(np.log2(errors[:-1]) - np.log2(errors[1:]), 2.0, atol=0.3)
 
 
-@pytest.mark.parametrize("sde", SDES)
+@pytest.mark.parametrize("sde", ["ve", "vp"])
 def test_adaptive_flow_meets_its_tolerance_in_one_step(sde):
     pytest.importorskip("diffrax")
     prior = prior_of(sde, (8, 8, 1))
