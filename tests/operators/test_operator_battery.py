@@ -199,12 +199,12 @@ def test_changed_mask_does_not_retrace(name):
 def test_simulated_noise(name):
     operator, shape, _ = CASES[name]
     x, std = image(0, shape), 0.3
-    keys = jax.random.split(jax.random.key(0), 2000)
+    keys = jax.random.split(jax.random.key(0), 500)
     y = jax.jit(jax.vmap(lambda key: simulate(key, operator, x, std).y))(keys)
     noise = np.asarray(y - forward(operator, x))
     measured = np.broadcast_to(np.asarray(operator.mask) > 0, noise.shape[1:])
     assert np.all(noise[:, ~measured] == 0)
     parts = (noise.real, noise.imag) if np.iscomplexobj(noise) else (noise,)
     for part in parts:
-        np.testing.assert_allclose(part[:, measured].std(), std, rtol=0.02)
-        np.testing.assert_allclose(part[:, measured].mean(), 0, atol=0.01)
+        np.testing.assert_allclose(part[:, measured].std(), std, rtol=0.04)
+        np.testing.assert_allclose(part[:, measured].mean(), 0, atol=0.02)

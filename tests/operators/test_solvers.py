@@ -1,5 +1,6 @@
 """Conjugate gradients and least squares against numpy, and the checks of a measurement."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -58,16 +59,19 @@ def test_conjugate_gradient_stays_where_it_converged_on_a_singular_operator(size
     operator = LinearOperator(mri.equispaced_mask((16, 16), 4, 0.06), mri.FourierTransform(1))
     truth = jnp.asarray(gaussian(0, 16, 16, 1).real, jnp.float32)
     start = size * jnp.asarray(gaussian(1, 16, 16, 1).real, jnp.float32)
-    x = conjugate_gradient(operator.normal, operator.adjoint(operator(truth)), start, 200)
-    assert np.abs(operator(x) - operator(truth)).max() <= 1e-5 * max(size, 1)
+
+    @jax.jit
+    def solve(operator, truth, start):
+        x = conjugate_gradient(operator.normal, operator.normal(truth), start, 200)
+        return operator(x) - operator(truth)
+
+    assert np.abs(solve(operator, truth, start)).max() <= 1e-5 * max(size, 1)
 
 
 def test_zero_right_hand_side_gives_zero():
-    x = conjugate_gradient(lambda v: 2 * v, jnp.zeros(5), jnp.zeros(5), 4)
-    np.testing.assert_array_equal(x, 0)
-    operator = LinearOperator(jnp.ones((4, 4)), mri.FourierTransform(1))
-    y = jnp.zeros((4, 4), jnp.complex64)
-    np.testing.assert_array_equal(least_squares(operator, operator.adjoint, y, 5), 0)
+    zero = jnp.zeros((5, 1, 1))
+    np.testing.assert_array_equal(conjugate_gradient(lambda v: 2 * v, zero, zero, 4), zero)
+    np.testing.assert_array_equal(least_squares(lambda v: 2 * v, lambda v: 2 * v, zero, 4), zero)
 
 
 @pytest.mark.parametrize("shape", [(6, 10), (10, 6), (8, 8)])
@@ -119,7 +123,7 @@ def test_good_measurements_pass():
     check_measurement(measurement(np.ones((1, 6))), (8, 6, 1))
     check_measurement(measurement(np.eye(8)[:, :6]), (8, 6, 1))
     radon = LinearOperator(ct.sparse_view_mask(9, 3), ct.radon_transform(ct.uniform_angles(9), (8, 6)))
-    check_measurement(Measurement(radon(jnp.ones((8, 6, 1))), radon, jnp.float32(0.1)), (8, 6, 1))
+    check_measurement(Measurement(jnp.zeros((9, 10)), radon, jnp.float32(0.1)), (8, 6, 1))
 
 
 @pytest.mark.parametrize(
