@@ -89,7 +89,7 @@ def model(config) -> NCSNpp:
     parameterization = config["parameterization"]
     if parameterization not in PARAMETERIZATIONS:
         raise ValueError(f"unknown model.parameterization {parameterization!r}; choose one of {PARAMETERIZATIONS}")
-    fields = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in dict(config).items()}
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in dict(config).items()}
     del fields["parameterization"], fields["sigma_data"]
     published = parameterization == "score"
     return NCSNpp(**fields, scale_by_sigma=published, data_centered=not published)

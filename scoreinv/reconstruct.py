@@ -46,7 +46,9 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     """
     parts = list(config.parts.values()) or [config]
     runs = [(part, *make_tasks(part)) for part in parts]
-    rows, arrays, figures = [], {}, []
+    rows: list[dict[str, Any]] = []
+    arrays: dict[str, Any] = {}
+    figures = []
     total = sum((len(part.baselines) + part.sampler.samples) * len(tasks) for part, _, tasks in runs)
     with tqdm(total=total, desc="reconstructing", unit="image") as bar:
         for part, prior, tasks in runs:
@@ -67,7 +69,7 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
 
 def _methods(config, prior: Prior) -> dict[str, Callable[[Measurement, tqdm], Result]]:
     """Every method of a configuration as (measurement, progress bar) -> Result."""
-    methods = {}
+    methods: dict[str, Callable[[Measurement, tqdm], Result]] = {}
     for name in config.baselines:
         method = build.baseline(config, name)
         run = compiled_once(lambda measurement, key, method=method: method(key, measurement))
@@ -122,12 +124,12 @@ def _run_sampler(config, make, run, prior, settings, measurement: Measurement, b
 
 def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
     """One row of metrics.json; PSNR and SSIM are null where no truth exists."""
-    known = task.truth is not None
+    truth = task.truth
     return {
         "task": task.name,
         "method": method,
-        "psnr": round(float(metrics.psnr(result.mean, task.truth)), 4) if known else None,
-        "ssim": round(float(metrics.ssim(result.mean, task.truth)), 5) if known else None,
+        "psnr": None if truth is None else round(float(metrics.psnr(result.mean, truth)), 4),
+        "ssim": None if truth is None else round(float(metrics.ssim(result.mean, truth)), 5),
         "network_calls": result.network_calls,
         "seconds": round(result.seconds, 3),
     }

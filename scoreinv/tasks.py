@@ -108,6 +108,7 @@ def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str) -> Float
 
 def _simulated(config, prior: Prior, name: str) -> list[Task]:
     image = jnp.asarray(to_grid(load_image(name, config), prior, name))
+    height, width, channels = image.shape
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise_std = config.operator.noise_std
     if not 0 <= noise_std < np.inf:
@@ -115,7 +116,7 @@ def _simulated(config, prior: Prior, name: str) -> list[Task]:
     stem = Path(name).name.split(".")[0]
     return [
         Task(f"{stem}-{label}", image, simulate(noise_key, operator, image, noise_std), 1.0)
-        for label, operator in build.operators(config.operator, image.shape, mask_key)
+        for label, operator in build.operators(config.operator, (height, width, channels), mask_key)
     ]
 
 

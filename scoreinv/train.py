@@ -1,5 +1,6 @@
 """Training driver: slices in, checkpoints and a shippable prior out."""
 
+import dataclasses
 import signal
 import time
 from functools import partial
@@ -125,8 +126,8 @@ def train(config, workdir: Path) -> None:
             f"train.batch_size={config.train.batch_size} must be a multiple of {jax.device_count()} devices"
         )
     images = load_slices(config.data, "train", config.seed).images
-    held_out = load_slices(config.data, "validation").images
-    held_out = jnp.asarray(held_out[:: max(1, len(held_out) // config.train.validation_images)])
+    whole = load_slices(config.data, "validation").images
+    held_out = jnp.asarray(whole[:: max(1, len(whole) // config.train.validation_images)])
     logging.info("%d training views, %d validation slices", len(images), len(held_out))
 
     model = build.model(config.model)
@@ -135,7 +136,7 @@ def train(config, workdir: Path) -> None:
     state = init_state(model, optimizer, shape, jax.random.key(config.seed))
     if config.train.init_from:
         params = checkpoints.load_params(config.train.init_from, state.params)
-        state = state.replace(params=params, ema=params)
+        state = dataclasses.replace(state, params=params, ema=params)
     with checkpoints.Manager(workdir, keep=config.train.keep_checkpoints) as manager:
         state = manager.restore_latest(state)
         _loop(config, workdir, manager, model, optimizer, state, jnp.asarray(images, jnp.float16), held_out)

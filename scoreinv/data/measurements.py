@@ -90,5 +90,5 @@ def _sinogram(arrays):
             f"sinogram is {y.dtype} of shape {y.shape} with {angles.shape} angles; give [views, detectors], [views]"
         )
     side = int(y.shape[1] / np.sqrt(2)) // 8 * 8
-    shape = tuple(int(n) for n in arrays["shape"]) if "shape" in arrays else (side, side)
-    return y.astype(np.float32), ct.radon_transform(angles, shape, y.shape[1])
+    height, width = (int(n) for n in arrays["shape"]) if "shape" in arrays else (side, side)
+    return y.astype(np.float32), ct.radon_transform(angles, (height, width), y.shape[1])

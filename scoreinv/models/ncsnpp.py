@@ -1,5 +1,6 @@
 """The NCSN++ score network (Song et al., ICLR 2021, appendix H), the network of the paper's CT and MRI priors."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,12 @@ from jaxtyping import Array, Float
 from scoreinv.models import layers, resample
 from scoreinv.models.layers import Attention, Conv, GroupNorm, ResnetBlock, add_residual
 
-ACTIVATIONS = {"swish": nn.swish, "relu": nn.relu, "elu": nn.elu, "lrelu": partial(nn.leaky_relu, negative_slope=0.2)}
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "swish": nn.swish,
+    "relu": nn.relu,
+    "elu": nn.elu,
+    "lrelu": partial(nn.leaky_relu, negative_slope=0.2),
+}
 CHOICES = {
     "nonlinearity": tuple(ACTIVATIONS),
     "progressive": ("none", "output_skip", "residual"),

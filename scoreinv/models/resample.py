@@ -158,7 +158,8 @@ def downsample_fir_conv(
     x = jnp.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
     for axis in (1, 2):
         size = x.shape[axis] - len(taps) + 1
-        x = sum(float(w) * jax.lax.slice_in_dim(x, j, j + size, axis=axis) for j, w in enumerate(taps))
+        shifted = [float(w) * jax.lax.slice_in_dim(x, j, j + size, axis=axis) for j, w in enumerate(taps)]
+        x = sum(shifted[1:], shifted[0])
     return convolve(x, weight, 2, "VALID")
 
 

@@ -1,5 +1,6 @@
 """Counting network calls: read off the program itself, not claimed by the method."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -29,7 +30,7 @@ def count_network_calls(
     def score_fn(x, t):
         return prior.score_fn(x, t)
 
-    program = jax.make_jaxpr(method(prior.replace(score_fn=score_fn)))(key, measurement)
+    program = jax.make_jaxpr(method(dataclasses.replace(prior, score_fn=score_fn)))(key, measurement)
     return _count(program.jaxpr)
 
 
