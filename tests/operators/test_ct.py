@@ -110,9 +110,9 @@ def test_mass_is_conserved_in_every_view():
     np.testing.assert_allclose(forward(transform, x).sum(1), np.full(7, x.sum()), rtol=2e-3)
 
 
-@pytest.mark.parametrize(("shape", "detectors"), [((64, 64), 0), ((64, 48), 100)])
-def test_fbp_inverts_smooth_images(shape, detectors):
-    transform = ct.radon_transform(ct.uniform_angles(100), shape, detectors)
+def test_fbp_inverts_smooth_images():
+    shape = (64, 48)
+    transform = ct.radon_transform(ct.uniform_angles(100), shape, 100)
     x = smooth_image(shape)
     assert psnr(fbp(transform, forward(transform, x)), x) > 70
 
@@ -195,9 +195,9 @@ def test_noise_outside_the_range_does_not_blow_up():
             residual = y - operator(x)
             return x + operator.pseudo_inverse(residual), jnp.linalg.norm(residual)
 
-        return jax.lax.scan(step, x, length=300)
+        return jax.lax.scan(step, x, length=300)[1]
 
-    x, residual = run(operator, jnp.zeros((*shape, 1)))
+    _, residual = run(operator, jnp.zeros((*shape, 1)))
     assert residual[0] > 1.1 * smallest
     assert np.all(np.asarray(residual[1:]) < residual[0])
     assert residual[-1] < 1.05 * smallest

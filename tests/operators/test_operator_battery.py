@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scoreinv.operators import ct, mri
-from scoreinv.operators.base import LinearOperator, simulate
+from scoreinv.operators.base import LinearOperator
 
 
 def some_mask(shape, seed=0):
@@ -37,9 +37,11 @@ CASES = {
     "radon, masked rays, short detector": (radon(6, (8, 11), 7, some_mask((6, 7))), (8, 11, 1), False),
 }
 # Compiled once per operator structure and shared by all tests.
-forward, adjoint, inverse, pseudo_inverse = (
-    jax.jit(f)
-    for f in (LinearOperator.__call__, LinearOperator.adjoint, LinearOperator.inverse, LinearOperator.pseudo_inverse)
+METHODS = forward, adjoint, inverse, pseudo_inverse = (
+    jax.jit(LinearOperator.__call__),
+    jax.jit(LinearOperator.adjoint),
+    jax.jit(LinearOperator.inverse),
+    jax.jit(LinearOperator.pseudo_inverse),
 )
 EXACT = [name for name, (_, _, exact) in CASES.items() if exact]
 battery = pytest.mark.parametrize("name", CASES)
@@ -111,14 +113,14 @@ def test_pseudo_inverse_against_dense(name):
     operator, shape, exact = CASES[name]
     matrix = dense(lambda x: forward(operator, x), shape)
     y = data(1, operator, shape) if exact else forward(operator, image(1, shape))
-    expected = np.linalg.pinv(matrix, rcond=1e-5) @ as_vector(operator.mask * y)
+    inverse_matrix = np.linalg.pinv(matrix, rcond=1e-5)
+    expected = inverse_matrix @ as_vector(operator.mask * y)
     x = np.asarray(pseudo_inverse(operator, y)).ravel()
     if exact:
         np.testing.assert_allclose(x, expected, atol=1e-5)
     else:  # few conjugate-gradient steps: most of the measured part, in the range of A^H, and never too long
         np.testing.assert_array_less(np.linalg.norm(matrix @ (x - expected)), 0.2 * np.linalg.norm(matrix @ expected))
-        null = np.eye(x.size) - np.linalg.pinv(matrix, rcond=1e-5) @ matrix
-        assert np.linalg.norm(null @ x) <= 1e-4 * np.linalg.norm(x)
+        assert np.linalg.norm(x - inverse_matrix @ (matrix @ x)) <= 1e-4 * np.linalg.norm(x)
         assert np.linalg.norm(x) <= np.linalg.norm(expected) * (1 + 1e-5)
 
 
@@ -158,16 +160,19 @@ def test_jit_and_vmap_equal_a_loop(name):
     def everything(operator, x, y):
         return operator(x), operator.adjoint(y), operator.inverse(y), operator.pseudo_inverse(y)
 
-    loop = [
-        (forward(operator, x), *(f(operator, y) for f in (adjoint, inverse, pseudo_inverse)))
-        for x, y in zip(xs, ys, strict=True)
+    def both_ways(operator, x, y):
+        return operator(x), operator.adjoint(y)
+
+    pairs = list(zip(xs, ys, strict=True))
+    loops = [
+        [f(operator, x) for x, _ in pairs] if f is forward else [f(operator, y) for _, y in pairs] for f in METHODS
     ]
     for batched in (
         jax.jit(jax.vmap(everything, (None, 0, 0)))(operator, xs, ys),
-        jax.jit(jax.vmap(everything))(stacked, xs, ys),
+        jax.jit(jax.vmap(both_ways))(stacked, xs, ys),
     ):
-        for result, singles in zip(batched, zip(*loop, strict=True), strict=True):
-            close(result, singles)
+        for result, loop in zip(batched, loops, strict=False):
+            close(result, loop)
 
 
 @battery
@@ -193,18 +198,3 @@ def test_changed_mask_does_not_retrace(name):
         assert np.all(np.asarray(f(empty, z)) == 0)
     assert all(np.any(np.asarray(result) != 0) for result in before)
     assert traces == [f._cache_size() for f in functions]
-
-
-@battery
-def test_simulated_noise(name):
-    operator, shape, _ = CASES[name]
-    x, std = image(0, shape), 0.3
-    keys = jax.random.split(jax.random.key(0), 500)
-    y = jax.jit(jax.vmap(lambda key: simulate(key, operator, x, std).y))(keys)
-    noise = np.asarray(y - forward(operator, x))
-    measured = np.broadcast_to(np.asarray(operator.mask) > 0, noise.shape[1:])
-    assert np.all(noise[:, ~measured] == 0)
-    parts = (noise.real, noise.imag) if np.iscomplexobj(noise) else (noise,)
-    for part in parts:
-        np.testing.assert_allclose(part[:, measured].std(), std, rtol=0.04)
-        np.testing.assert_allclose(part[:, measured].mean(), 0, atol=0.02)

@@ -13,6 +13,7 @@ from scoreinv.operators.base import (
     conjugate_gradient,
     inner,
     least_squares,
+    simulate,
 )
 
 
@@ -111,6 +112,30 @@ def test_inner_product_of_complex_arrays_is_real():
     a, b = gaussian(0, 7), gaussian(1, 7)
     value = inner(jnp.asarray(a, jnp.complex64), jnp.asarray(b, jnp.complex64))
     np.testing.assert_allclose(value, np.vdot(a, b).real, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        LinearOperator(mri.equispaced_mask((8, 6), 2, 0.2), mri.FourierTransform(2)),
+        LinearOperator(ct.sparse_view_mask(9, 3), ct.radon_transform(ct.uniform_angles(9), (8, 6))),
+    ],
+    ids=["complex", "real"],
+)
+def test_simulated_noise_sits_on_every_measured_number(operator):
+    x = jnp.asarray(
+        gaussian(0, 8, 6, 2 if isinstance(operator.transform, mri.FourierTransform) else 1).real, jnp.float32
+    )
+    keys = jax.random.split(jax.random.key(0), 1000)
+    y = jax.jit(jax.vmap(lambda key: simulate(key, operator, x, 0.3).y))(keys)
+    noise = np.asarray(y - operator(x))
+    measured = np.broadcast_to(np.asarray(operator.mask) > 0, noise.shape[1:])
+    assert np.all(noise[:, ~measured] == 0)
+    for part in (noise.real, noise.imag) if np.iscomplexobj(noise) else (noise,):
+        np.testing.assert_allclose(part[:, measured].std(), 0.3, rtol=0.03)
+        np.testing.assert_allclose(part[:, measured].mean(), 0, atol=0.01)
+    if np.iscomplexobj(noise):
+        assert abs(np.mean(noise.real[:, measured] * noise.imag[:, measured])) < 0.01 * 0.3
 
 
 def measurement(mask, y=None, noise_std=0.0):
