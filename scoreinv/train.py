@@ -52,9 +52,14 @@ def make_optimizer(config) -> optax.GradientTransformation:
 
 def init_state(model, optimizer, shape, key) -> TrainState:
     """A fresh state: initialised parameters, their copy as average, empty optimizer moments."""
-    key_init, key = jax.random.split(key)
-    params = model.init(key_init, jnp.zeros((1, *shape)), jnp.ones(1))["params"]
-    return TrainState(jnp.zeros((), jnp.int32), params, params, optimizer.init(params), jax.random.key_data(key))
+
+    @jax.jit  # one program; run operation by operation, every layer would compile on its own
+    def init(key):
+        key_init, key = jax.random.split(key)
+        params = model.init(key_init, jnp.zeros((1, *shape)), jnp.ones(1))["params"]
+        return TrainState(jnp.zeros((), jnp.int32), params, params, optimizer.init(params), jax.random.key_data(key))
+
+    return init(key)
 
 
 def make_train_step(config, loss_fn, optimizer):

@@ -98,7 +98,8 @@ def test_gridding_against_the_explicit_fourier_sum():
 def test_orientation_and_scale_agree_with_scikit_image():
     shape = (65, 65)
     angles = np.array([0.0, 30.0, 75.0, 90.0, 120.0, 165.0])
-    x = smooth_image(shape)
+    u, v = centred_axes(*shape)
+    x = smooth_image(shape) * (np.hypot(u, v) < 32)[..., None]
     expected = radon(np.asarray(x[..., 0], np.float64), angles, circle=True).T
     transform = ct.radon_transform(np.deg2rad(angles), shape, 65)
     np.testing.assert_allclose(forward(transform, x), expected, atol=0.03 * expected.max())
