@@ -17,6 +17,15 @@ mode_flag = flags.DEFINE_enum("mode", "reconstruct", MODES, "What to do.")
 workdir_flag = flags.DEFINE_string("workdir", "", "Directory for results; default: runs/<name of the config file>.")
 
 
+def parse_flags(argv: list[str]) -> list[str]:
+    """absl's parser, with one line for a mistake in a config field as well."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        fields = [a for a in argv if a.startswith("--config.")]
+        sys.exit(f"error: cannot apply {' '.join(fields) or argv}: {error}; configs/default.py lists the fields")
+
+
 def main(argv: list[str]) -> None:
     """Runs one mode; a user's mistake ends it with one line and exit status 1."""
     if len(argv) > 1:
@@ -46,4 +55,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     logging.set_verbosity(logging.INFO)
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -17,6 +17,8 @@ import safetensors
 import safetensors.numpy
 from absl import logging
 
+from scoreinv.models.score_sde_import import import_score_sde as import_score_sde
+
 MAX_PRIOR_BYTES = 2**33
 
 
@@ -75,9 +77,6 @@ class Manager:
         """The newest readable checkpoint, or `state` itself in an empty work directory.
 
         A truncated or corrupted checkpoint is passed over, with a warning, for the one before it.
-
-        Raises:
-            ValueError: the checkpoint belongs to another network configuration.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
@@ -85,19 +84,26 @@ class Manager:
             except Exception as error:  # orbax raises many types for a damaged file
                 logging.warning("checkpoint %d is unreadable (%s); trying the one before it", step, str(error)[:200])
                 continue
-            _check_same_shapes(state.params, restored.params)
             logging.info("continuing from step %d", step)
             return restored
         return state
 
 
-def _check_same_shapes(expected, found):
-    shapes = [jax.tree.map(jnp.shape, flax.traverse_util.flatten_dict(t, sep="/")) for t in (expected, found)]
-    if shapes[0] != shapes[1]:
-        name = next(iter(set(shapes[0].items()) ^ set(shapes[1].items())))[0]
+def claim_workdir(workdir: Path, network: Mapping[str, Any]) -> None:
+    """Notes in `workdir` which network is trained there.
+
+    Raises:
+        ValueError: it was used for another one.
+    """
+    path, text = workdir / "network.json", json.dumps(network, indent=1, sort_keys=True) + "\n"
+    if not path.exists():
+        write_atomically(path, lambda name: name.write_text(text))
+    elif path.read_text() != text:
+        before, now = json.loads(path.read_text()), json.loads(text)
+        name = next(k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k))
         raise ValueError(
-            f"the work directory holds another network (parameter {name} differs); "
-            "use the config it was made with, or another --workdir"
+            f"{str(workdir)!r} holds a training of another network (model.{name} was {before.get(name)}, is "
+            f"{now.get(name)}); use the config it was made with, or another --workdir"
         )
 
 
@@ -145,5 +151,8 @@ def read_prior(path: Path) -> tuple[dict, dict[str, Any]]:
 def load_params(path: str, like) -> dict:
     """The parameters of a prior file, to start another training from; ValueError when the network differs."""
     params, _ = read_prior(Path(path))
-    _check_same_shapes(like, params)
+    shapes = [jax.tree.map(jnp.shape, flax.traverse_util.flatten_dict(tree, sep="/")) for tree in (like, params)]
+    if shapes[0] != shapes[1]:
+        name = min(set(shapes[0].items()) ^ set(shapes[1].items()))[0]
+        raise ValueError(f"{path!r} holds another network (parameter {name} differs); use the config it was made with")
     return jax.tree.map(jnp.asarray, params)

@@ -12,8 +12,8 @@ AXIS = "devices"
 
 def replicate(tree: Any) -> Any:
     """A copy of every leaf for each local device, stacked along a new first axis."""
-    # Through pmap, so that the copies lie as a pmapped step returns them and the step compiles once.
-    return jax.pmap(lambda _, tree: tree, in_axes=(0, None))(jnp.arange(jax.local_device_count()), tree)
+    # Through a pmap of the same axis, so that the copies lie as a step returns them and the step compiles once.
+    return jax.pmap(lambda _, tree: tree, axis_name=AXIS, in_axes=(0, None))(jnp.arange(jax.local_device_count()), tree)
 
 
 @jax.jit

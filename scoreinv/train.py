@@ -130,6 +130,7 @@ def train(config, workdir: Path) -> None:
         raise ValueError(
             f"train.batch_size={config.train.batch_size} must be a multiple of {jax.device_count()} devices"
         )
+    checkpoints.claim_workdir(workdir, config.model.to_dict())
     images = load_slices(config.data, "train", config.seed).images
     whole = load_slices(config.data, "validation").images
     held_out = jnp.asarray(whole[:: max(1, len(whole) // config.train.validation_images)])

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
+from jax.extend.core import jaxprs_in_params
 from jaxtyping import PRNGKeyArray
 
 from scoreinv.operators.base import Measurement
@@ -41,5 +42,5 @@ def _count(jaxpr) -> int:
         if equation.params.get("name") == "score_fn":
             total += 1
             continue
-        total += repeats * sum(_count(inner) for inner in jax.core.jaxprs_in_params(equation.params))
+        total += repeats * sum(_count(inner) for inner in jaxprs_in_params(equation.params))
     return total

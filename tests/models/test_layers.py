@@ -1,0 +1,163 @@
+"""Layers against plain references: zero-stuffing in numpy, XLA's own convolution, textbook normalisation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.signal import convolve2d
+
+from scoreinv.models import resample
+from scoreinv.models.convolution import convolve, convolve_same
+from scoreinv.models.edm import edm_denoise, edm_score
+from scoreinv.models.layers import GroupNorm
+from scoreinv.models.ncsnpp import NCSNpp
+from scoreinv.sde import VESDE, VPSDE
+
+KERNEL = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64.0
+
+
+def normal(seed, shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def test_fir_upsampling_is_zero_stuffing_and_a_filter():
+    x = np.asarray(normal(0, (2, 6, 4, 3)))
+    stuffed = np.zeros((2, 12, 8, 3))
+    stuffed[:, ::2, ::2] = x
+    found = resample.upsample_fir(jnp.asarray(x))
+    for n in range(2):
+        for c in range(3):
+            # upfirdn with padding (2, 1): of the full convolution, drop one in front and two behind
+            full = convolve2d(stuffed[n, :, :, c], 4 * KERNEL, mode="full")
+            np.testing.assert_allclose(found[n, :, :, c], full[1:-2, 1:-2], atol=1e-6)
+
+
+def test_fir_downsampling_is_a_filter_and_every_second_pixel():
+    x = np.asarray(normal(1, (2, 6, 8, 3)))
+    found = resample.downsample_fir(jnp.asarray(x))
+    for n in range(2):
+        for c in range(3):
+            padded = np.pad(x[n, :, :, c], 1)
+            np.testing.assert_allclose(found[n, :, :, c], convolve2d(padded, KERNEL, mode="valid")[::2, ::2], atol=1e-6)
+
+
+def test_patches_come_back():
+    x = normal(2, (2, 8, 12, 3))
+    patches = resample.space_to_depth(x, 4)
+    assert patches.shape == (2, 2, 3, 48)
+    np.testing.assert_array_equal(patches[0, 1, 2].reshape(4, 4, 3), x[0, 4:8, 8:12])
+    np.testing.assert_array_equal(resample.depth_to_space(patches, 4), x)
+
+
+@pytest.mark.parametrize("shape", [(2, 32, 32, 64), (4, 8, 8, 16)], ids=["by chunks", "by xla"])
+def test_convolution_and_both_gradients_equal_xla(shape):
+    x, weight = normal(3, shape), normal(4, (3, 3, shape[-1], 8))
+    cotangent = normal(5, (*shape[:-1], 8))
+    found, pull = jax.vjp(convolve_same, x, weight)
+    expected, expected_pull = jax.vjp(lambda x, w: convolve(x, w, 1, "SAME"), x, weight)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    for a, b in zip(pull(cotangent), expected_pull(cotangent), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-2)
+
+
+def test_convolution_under_vmap_and_grad_in_either_order():
+    x, weight = normal(6, (3, 1, 32, 32, 64)), normal(7, (3, 3, 64, 4))
+
+    def loss(weight, x):
+        return jnp.sum(convolve_same(x, weight) ** 2)
+
+    def reference(weight, x):
+        return jnp.sum(convolve(x, weight, 1, "SAME") ** 2)
+
+    of_sum = jax.grad(lambda w: jax.vmap(loss, (None, 0))(w, x).sum())(weight)
+    each = jax.vmap(jax.grad(loss), (None, 0))(weight, x)
+    expected = np.stack([jax.grad(reference)(weight, item) for item in x])
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(each / scale, expected / scale, atol=1e-5)
+    np.testing.assert_allclose(of_sum / scale, expected.sum(0) / scale, atol=1e-5)
+
+
+def test_group_norm_and_swish():
+    x = 3 + 2 * normal(8, (2, 5, 6, 8))
+    layer = GroupNorm(jax.nn.swish, jnp.float32)
+    found = layer.apply(layer.init(jax.random.key(0), x), x)
+    groups = np.asarray(x, np.float64).reshape(2, 30, 2, 4)  # min(channels / 4, 32) groups
+    mean, variance = groups.mean((1, 3), keepdims=True), groups.var((1, 3), keepdims=True)
+    y = ((groups - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape)
+    np.testing.assert_allclose(found, y / (1 + np.exp(-y)), atol=1e-5)
+
+
+def ideal_network(tau):
+    """The network F that makes the EDM denoiser of N(0, tau^2) with sigma_data = tau the ideal one: F = 0."""
+    return lambda x, label: jnp.zeros_like(x)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.5, 20.0])
+def test_edm_denoiser_of_gaussian_data(sigma):
+    tau, x = 0.7, normal(9, (2, 4, 4, 1))
+    found = edm_denoise(ideal_network(tau), x, jnp.full(2, sigma), tau)
+    np.testing.assert_allclose(found, tau**2 / (tau**2 + sigma**2) * x, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sde", [VESDE(0.01, 50.0), VPSDE()], ids=["ve", "vp"])
+def test_edm_score_of_gaussian_data(sde):
+    tau, x, t = 0.7, normal(10, (1, 4, 4, 1)), jnp.float32(0.4)
+    alpha, sigma = sde.marginal_prob(t)
+    found = edm_score(ideal_network(tau), sde, x, t, tau)
+    np.testing.assert_allclose(found, -x / (alpha**2 * tau**2 + sigma**2), rtol=1e-4)
+
+
+def test_the_network_is_told_the_noise_level():
+    seen = []
+    edm_denoise(lambda x, label: seen.append(label) or x, jnp.ones((1, 4, 4, 1)), jnp.full(1, 0.2), 0.5)
+    np.testing.assert_allclose(4 * jnp.log(seen[0]), jnp.log(0.2), rtol=1e-5)
+
+
+def small_network(**changes):
+    fields = {"nf": 8, "ch_mult": (1, 2), "num_res_blocks": 1, "image_size": 16, "attn_resolutions": (8,), **changes}
+    model = NCSNpp(**fields)
+    x, sigma = normal(11, (2, 16, 16, fields.get("num_channels", 1))), jnp.array([0.1, 2.0])
+    params = jax.jit(model.init)(jax.random.key(0), x, sigma)["params"]
+    # The published initialisation makes every branch zero; random weights exercise them.
+    keys = iter(jax.random.split(jax.random.key(1), len(jax.tree.leaves(params))))
+    params = jax.tree.map(lambda p: p + 0.1 * jax.random.normal(next(keys), p.shape), params)
+    return model, params, x, sigma
+
+
+def test_bfloat16_keeps_float32_parameters_and_nearly_the_output():
+    model, params, x, sigma = small_network()
+    expected = jax.jit(model.apply)({"params": params}, x, sigma)
+    found = jax.jit(model.clone(dtype=jnp.bfloat16).apply)({"params": params}, x, sigma)
+    assert all(p.dtype == jnp.float32 for p in jax.tree.leaves(params))
+    assert found.dtype == jnp.float32
+    assert 0 < np.abs(found - expected).max() < 0.05 * np.ptp(expected)
+
+
+def test_rematerialisation_changes_no_gradient():
+    model, params, x, sigma = small_network()
+
+    def gradient(model):
+        return jax.jit(jax.grad(lambda p: jnp.sum(model.apply({"params": p}, x, sigma) ** 2)))(params)
+
+    for a, b in zip(jax.tree.leaves(gradient(model)), jax.tree.leaves(gradient(model.clone(remat=True))), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-3 * float(jnp.abs(a).max()) + 1e-6)
+
+
+def test_each_image_of_a_batch_is_on_its_own():
+    model, params, x, sigma = small_network(num_channels=2)
+    apply = jax.jit(model.apply)
+    both = apply({"params": params}, x, sigma)
+    np.testing.assert_allclose(both[1:], apply({"params": params}, x[1:], sigma[1:]), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "message"),
+    [
+        ({}, (1, 17, 16, 1), "17 x 16 pixels, but height and width must be multiples of 2"),
+        ({}, (1, 16, 16, 2), "image has 2 channels, but num_channels=1"),
+        ({"nonlinearity": "gelu"}, (1, 16, 16, 1), "nonlinearity='gelu' is not one of"),
+    ],
+)
+def test_mistakes_get_one_line(changes, shape, message):
+    with pytest.raises(ValueError, match=message):
+        NCSNpp(nf=8, ch_mult=(1, 2), **changes).init(jax.random.key(0), jnp.zeros(shape), jnp.ones(1))

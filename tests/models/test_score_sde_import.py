@@ -1,0 +1,43 @@
+"""The published network, number for number, from a checkpoint in the published format."""
+
+import json
+from pathlib import Path
+
+import flax.serialization
+import numpy as np
+import pytest
+
+from scoreinv.checkpoints import import_score_sde
+
+REFERENCE = Path(__file__).parents[1] / "data" / "ncsnpp_small"
+
+
+@pytest.fixture(scope="module")
+def config():
+    return json.loads((REFERENCE / "config.json").read_text())
+
+
+def test_reproduces_the_published_forward(config):
+    model, params = import_score_sde(REFERENCE / "checkpoint_1", config)
+    expected = np.load(REFERENCE / "io.npz")
+    found = model.apply({"params": params}, expected["x"], expected["sigma"])
+    assert np.abs(found - expected["y"]).max() < 1e-4 * np.ptp(expected["y"])
+
+
+def test_another_config_is_refused(config):
+    with pytest.raises(ValueError) as error:
+        import_score_sde(REFERENCE / "checkpoint_1", {**config, "nf": 16})
+    assert "\n" not in str(error.value)
+
+
+def test_missing_and_foreign_files_are_refused(config, tmp_path):
+    with pytest.raises(ValueError, match="missing"):
+        import_score_sde(tmp_path / "missing", config)
+    (tmp_path / "text").write_bytes(b"not msgpack at all")
+    with pytest.raises(ValueError) as error:
+        import_score_sde(tmp_path / "text", config)
+    assert "\n" not in str(error.value)
+    (tmp_path / "other").write_bytes(flax.serialization.msgpack_serialize({"params": np.zeros(3)}))
+    with pytest.raises(ValueError) as error:
+        import_score_sde(tmp_path / "other", config)
+    assert "\n" not in str(error.value)
