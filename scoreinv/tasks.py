@@ -85,7 +85,7 @@ def load_image(name: str, config) -> Float[np.ndarray, "H W 1"]:
     return values[len(values) // 2 if config.slice_index == -1 else config.slice_index][..., None]
 
 
-def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str) -> Float[np.ndarray, "H W C"]:
+def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str) -> Float[np.ndarray, "h w C"]:
     """The image resampled so that its longer side is the prior's, sides rounded to what the network takes.
 
     Raises:

@@ -5,6 +5,7 @@ import signal
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import flax.struct
 import jax
@@ -21,11 +22,11 @@ from scoreinv.data.slices import load_slices
 class TrainState:
     """Everything a run needs to continue: a pytree of arrays."""
 
-    step: jax.Array
-    params: dict
-    ema: dict
-    opt_state: optax.OptState
-    key: jax.Array
+    step: Any
+    params: Any
+    ema: Any
+    opt_state: Any
+    key: Any
 
 
 def random_crop_and_flip(key, image, crop):

@@ -1,6 +1,16 @@
-"""Checks every jaxtyping signature of the package at run time, in all tests."""
+"""Checks the jaxtyping signatures of the pure rooms at run time, and lets the tests share compiled programs."""
+
+import atexit
+import os
+import shutil
+import tempfile
 
 from jaxtyping import install_import_hook
 
-with install_import_hook("scoreinv", "beartype.beartype"):
-    import scoreinv  # noqa: F401
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Before JAX loads, and in the environment, so that the programs that tests start share it too.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="scoreinv-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+ROOMS = ("sde", "operators", "prior", "samplers", "losses", "metrics", "baselines", "figures", "data")
+install_import_hook([f"scoreinv.{room}" for room in ROOMS], "beartype.beartype")

@@ -160,7 +160,7 @@ class ResampleConv(nn.Module):
 
     features: int
     up: bool
-    fir_kernel: tuple[float, ...] | None
+    fir_kernel: tuple[int | float, ...] | None
     dtype: DType
 
     @nn.compact

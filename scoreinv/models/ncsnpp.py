@@ -73,7 +73,7 @@ class NCSNpp(nn.Module):
     num_channels: int = 1
     patch_size: int = 1
     fir: bool = True
-    fir_kernel: tuple[float, ...] = (1, 3, 3, 1)
+    fir_kernel: tuple[int | float, ...] = (1, 3, 3, 1)
     progressive: str = "output_skip"
     progressive_input: str = "input_skip"
     progressive_combine: str = "sum"

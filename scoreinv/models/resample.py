@@ -47,13 +47,13 @@ def _downsample_axis(x, taps, offset: int, axis: int):
     return out
 
 
-def fir_taps(kernel: tuple[float, ...], gain: float = 1.0) -> np.ndarray:
+def fir_taps(kernel: tuple[int | float, ...], gain: float = 1.0) -> np.ndarray:
     """The one-dimensional filter in correlation order, with sum `gain`."""
     taps = np.asarray(kernel, np.float32)[::-1]
     return gain * taps / taps.sum()
 
 
-def upsample_fir(x: Features, kernel: tuple[float, ...] = (1, 3, 3, 1)) -> Float[Array, "N H2 W2 C"]:
+def upsample_fir(x: Features, kernel: tuple[int | float, ...] = (1, 3, 3, 1)) -> Float[Array, "N H2 W2 C"]:
     """Doubles height and width: zero-stuffing followed by a separable FIR filter, as a polyphase sum of shifted slices.
 
     Args:
@@ -67,7 +67,7 @@ def upsample_fir(x: Features, kernel: tuple[float, ...] = (1, 3, 3, 1)) -> Float
     return _upsample_axis(_upsample_axis(x, taps, offset, 2), taps, offset, 1)
 
 
-def downsample_fir(x: Features, kernel: tuple[float, ...] = (1, 3, 3, 1)) -> Float[Array, "N H2 W2 C"]:
+def downsample_fir(x: Features, kernel: tuple[int | float, ...] = (1, 3, 3, 1)) -> Float[Array, "N H2 W2 C"]:
     """Halves height and width: a separable FIR filter evaluated at every second pixel only.
 
     Args:
@@ -107,7 +107,7 @@ def depth_to_space(x: Features, patch: int) -> Float[Array, "N H2 W2 C2"]:
     return x.reshape(n, h * patch, w * patch, c // patch**2)
 
 
-def function(up: bool, kernel: tuple[float, ...] | None):
+def function(up: bool, kernel: tuple[int | float, ...] | None):
     """The function that doubles (`up`) or halves height and width, by a FIR filter or, for None, without one."""
     if kernel is None:
         return upsample_nearest if up else downsample_mean
@@ -115,7 +115,7 @@ def function(up: bool, kernel: tuple[float, ...] | None):
 
 
 def upsample_fir_conv(
-    x: Features, weight: Float[Array, "3 3 C D"], kernel: tuple[float, ...] = (1, 3, 3, 1)
+    x: Features, weight: Float[Array, "3 3 C D"], kernel: tuple[int | float, ...] = (1, 3, 3, 1)
 ) -> Float[Array, "N H2 W2 D"]:
     """Zero-stuffing, a 3 x 3 convolution, then the FIR filter, without padding between them (StyleGAN2).
 
@@ -141,7 +141,7 @@ def upsample_fir_conv(
 
 
 def downsample_fir_conv(
-    x: Features, weight: Float[Array, "3 3 C D"], kernel: tuple[float, ...] = (1, 3, 3, 1)
+    x: Features, weight: Float[Array, "3 3 C D"], kernel: tuple[int | float, ...] = (1, 3, 3, 1)
 ) -> Float[Array, "N H2 W2 D"]:
     """The FIR filter, then a 3 x 3 convolution of stride 2, without padding between them (StyleGAN2).
 

@@ -198,7 +198,7 @@ def test_noise_outside_the_range_does_not_blow_up():
 
         return jax.lax.scan(step, x, length=300)[1]
 
-    _, residual = run(operator, jnp.zeros((*shape, 1)))
+    residual = run(operator, jnp.zeros((*shape, 1)))
     assert residual[0] > 1.1 * smallest
     assert np.all(np.asarray(residual[1:]) < residual[0])
     assert residual[-1] < 1.05 * smallest

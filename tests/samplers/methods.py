@@ -1,5 +1,6 @@
 """The table of all methods under test: a new method is one row here and inherits every test."""
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache, partial
@@ -92,5 +93,5 @@ def calls(name, steps):
     """What the module says the method costs."""
     module = METHODS[name].module
     structure = METHODS[name].structure
-    known = module.network_calls.__code__.co_varnames
+    known = inspect.signature(module.network_calls).parameters
     return partial(module.network_calls, steps)(**{k: v for k, v in structure.items() if k in known})
