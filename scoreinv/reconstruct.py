@@ -89,8 +89,8 @@ def compiled_once(fn: Callable) -> Callable:
     programs: dict[Any, Callable] = {}
 
     def run(shared, *batch):
-        shapes = jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), (shared, batch))
-        signature = str(jax.tree.flatten(shapes))
+        leaves, structure = jax.tree.flatten((shared, batch))
+        signature = (structure, tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
         if signature not in programs:
             programs[signature] = parallel.compile_batch(fn, shared, *batch)
         started = time.perf_counter()
