@@ -56,6 +56,7 @@ def get_config() -> ConfigDict:
     data.zoom = (0.7, 1.1)  # field of view of a view, as a fraction of the slice
     data.rotation = 12.0  # largest rotation of a view, degrees
     data.blur = 0.0  # largest standard deviation of a Gaussian blur of a view, pixels
+    data.recoloured = 0.0  # fraction of the views whose intensities pass through a random piecewise linear curve
     data.gamma = 0.0  # a view is raised to a power between exp(-gamma) and exp(gamma)
     data.foreground_threshold = 0.1
     data.min_foreground = 0.05  # slices with a smaller fraction above the threshold are left out

@@ -10,4 +10,5 @@ def get_config():
     config.data.intensity = "percentile"
     config.data.blur = 1.2
     config.data.gamma = 0.5
+    config.data.recoloured = 0.4
     return config

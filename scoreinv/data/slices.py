@@ -82,7 +82,7 @@ def random_view(rng: np.random.Generator, image: np.ndarray, data) -> np.ndarray
     Args:
         rng: source of the random view.
         image: slice [H, W] in [0, 1].
-        data: the `data` section of the configuration: size, zoom, rotation, blur, gamma.
+        data: the `data` section of the configuration: size, zoom, rotation, blur, gamma, recoloured.
 
     Returns:
         view [size, size], float32 in [0, 1].
@@ -90,8 +90,12 @@ def random_view(rng: np.random.Generator, image: np.ndarray, data) -> np.ndarray
     fraction, angle = rng.uniform(*data.zoom), np.deg2rad(rng.uniform(-data.rotation, data.rotation))
     slack = max(0.0, 1 - fraction) / 2 * max(image.shape)
     seen = view(image, data.size, fraction, angle, rng.uniform(-slack, slack, 2))
+    if rng.uniform() < data.recoloured:
+        # Another sequence: tissues change their order of brightness, air stays black.
+        levels = np.concatenate([[0.0], rng.uniform(0.2, 1.0, 4)])
+        seen = np.interp(seen, np.linspace(0, 1, 5), levels)
     seen = ndimage.gaussian_filter(seen, rng.uniform(0, data.blur))
-    return seen ** np.exp(rng.uniform(-data.gamma, data.gamma)).astype(np.float32)
+    return (seen ** np.exp(rng.uniform(-data.gamma, data.gamma))).astype(np.float32)
 
 
 def view(image: np.ndarray, size: int, fraction: float = 1.0, angle: float = 0.0, shift=(0.0, 0.0)) -> np.ndarray:
