@@ -12,7 +12,9 @@ def get_config() -> ConfigDict:
     config.images = ("brain-mri",)
     config.slice_index = -1  # slice of a volume file; -1: the middle one
     config.measurement = ""  # an .npz file of scanner data instead of images: see README
-    config.prior = "brain-mri"  # a bundled prior's name, a prior file, or a work directory of --mode=train
+    config.prior = (
+        "brain-mri"  # a bundled prior, a prior file, a training's work directory, or a published checkpoint's folder
+    )
     config.parts = ConfigDict()  # several configs in one run, by name (see demo.py); empty: this one alone
 
     config.operator = operator = ConfigDict()

@@ -1,6 +1,7 @@
 """Configuration to objects: the only tables from names to constructors."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from scoreinv.baselines.direct import direct
 from scoreinv.baselines.sirt import sirt
 from scoreinv.baselines.tv import tv
 from scoreinv.baselines.wavelet import wavelet
-from scoreinv.checkpoints import read_prior
+from scoreinv.checkpoints import import_score_sde, read_prior
 from scoreinv.data.measurements import read_mask
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
@@ -166,8 +167,9 @@ def load_prior(name_or_path: str) -> Prior:
     """Loads a prior by name or from a file.
 
     Args:
-        name_or_path: a bundled prior ("brain-mri", "body-ct"), a .safetensors file written by training, or a work
-            directory of `--mode=train`.
+        name_or_path: a bundled prior ("brain-mri", "body-ct"), a .safetensors file written by training, a work
+            directory of `--mode=train`, or a folder with a `checkpoint_<step>` of the published JAX code and a
+            `config.json` with its model fields (and `sigma_min`, `sigma_max`, if not 0.01 and 128).
 
     Returns:
         The prior; a pytree, to be passed to compiled functions as an argument.
@@ -175,7 +177,30 @@ def load_prior(name_or_path: str) -> Prior:
     Raises:
         ValueError: unknown name, or a file that is not a prior.
     """
+    folder = Path(name_or_path)
+    if (folder / "config.json").is_file():
+        return _published_prior(folder)
     return prior_from(*read_prior(prior_path(name_or_path)))
+
+
+def _published_prior(folder: Path) -> Prior:
+    """The prior of the newest published checkpoint in a folder."""
+    checkpoints = sorted(folder.glob("checkpoint_*"), key=lambda p: (len(p.name), p.name))
+    if not checkpoints:
+        raise ValueError(
+            f"{str(folder)!r} holds config.json but no checkpoint_<step> file; put the checkpoint beside it"
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{str(folder / 'config.json')!r} is not JSON ({error}); write the model fields as JSON"
+        ) from error
+    network, params = import_score_sde(checkpoints[-1], config)
+    diffusion = VESDE(config.get("sigma_min", 0.01), config.get("sigma_max", 128.0))
+    score = partial(_network_score, network, diffusion)
+    shape = (network.image_size, network.image_size, network.num_channels)
+    return Prior(diffusion, jax.tree_util.Partial(score, params), shape)
 
 
 def prior_path(name_or_path: str) -> Path:

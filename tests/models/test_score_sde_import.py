@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import flax.serialization
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scoreinv import load_prior
 from scoreinv.checkpoints import import_score_sde
 
 REFERENCE = Path(__file__).parents[1] / "data" / "ncsnpp_small"
@@ -22,6 +24,14 @@ def test_reproduces_the_published_forward(config):
     expected = np.load(REFERENCE / "io.npz")
     found = model.apply({"params": params}, expected["x"], expected["sigma"])
     assert np.abs(found - expected["y"]).max() < 1e-4 * np.ptp(expected["y"])
+
+
+def test_a_folder_with_checkpoint_and_config_is_a_prior():
+    prior, expected = load_prior(str(REFERENCE)), np.load(REFERENCE / "io.npz")
+    assert prior.shape == (32, 32, 1)
+    for x, sigma, y in zip(expected["x"], expected["sigma"], expected["y"], strict=True):
+        found = prior.score_fn(jnp.asarray(x), prior.sde.time_at(jnp.asarray(sigma)))
+        assert np.abs(found - y).max() < 1e-4 * np.ptp(expected["y"])
 
 
 def test_another_config_is_refused(config):
