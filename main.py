@@ -8,7 +8,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 HERE = Path(__file__).resolve().parent
-MODES = ("reconstruct", "train")
+MODES = ("reconstruct", "prepare", "train")
 
 config_flag = config_flags.DEFINE_config_file(
     "config", str(HERE / "configs" / "demo.py"), "Configuration file; --config.field=value overrides a field."
@@ -41,6 +41,10 @@ def main(argv: list[str]) -> None:
             from scoreinv.train import train
 
             train(config_flag.value, workdir)
+        elif mode_flag.value == "prepare":
+            from scoreinv.prepare import prepare
+
+            prepare(config_flag.value, workdir)
         else:
             from scoreinv.reconstruct import reconstruct
 

@@ -49,9 +49,13 @@ def get_config() -> ConfigDict:
 
     config.data = data = ConfigDict()
     data.folders = ()  # training volumes: folders of NIfTI, DICOM, HDF5 or npy files
+    data.packed = ""  # prepared slices written by --mode=prepare, instead of the folders
+    data.packed_size = 256  # side of prepared slices: above `size`, so that zoomed views stay sharp
+    data.key = ""  # the array to take from HDF5 and npz files; empty: the only one there
     data.subject_pattern = ""  # regular expression whose match in a file name is the subject; empty: ask the file
     data.intensity = "percentile"  # percentile | ct_window | min_max | mean_std | none (already in [0, 1])
     data.window = (-1024.0, 1024.0)  # ct_window: HU mapped to 0 and 1
+    data.percentiles = (0.0, 99.5)  # percentile: of all values to 0, of the foreground to 1
     data.size = 128  # side of the prepared slices
     data.crop = 64  # side of the crops the network trains on
     data.views = 4  # augmented views made of each training slice

@@ -12,7 +12,7 @@ LAYERS = [
     {"samplers", "prior", "models", "data", "losses", "metrics", "baselines", "figures", "checkpoints"},
     {"build"},
     {"tasks"},
-    {"train", "reconstruct"},
+    {"prepare", "train", "reconstruct"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

@@ -6,7 +6,7 @@ npy, npz and HDF5 do not and are taken as they are.
 """
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -42,8 +42,18 @@ def read_image(path: str | Path, key: str = "", index: int = 0) -> Volume:
     path = Path(path)
     if not path.exists():
         raise ImageError(f"image file {str(path)!r} does not exist; check the path")
+    return _checked(path, lambda: _read(path, key, index))
+
+
+def read_series(files: Sequence[Path]) -> Volume:
+    """Reads the DICOM files of one series; see `read_image`."""
+    return _checked(files[0].parent, lambda: read_dicom(list(files), files[0].parent))
+
+
+def _checked(path: Path, read: Callable[[], Volume]) -> Volume:
+    """What `read` returns, if finite; one line about `path` for whatever goes wrong."""
     try:
-        volume = _read(path, key, index)
+        volume = read()
     except ImageError:
         raise
     except Exception as error:

@@ -1,18 +1,16 @@
-"""Training slices: a folder of volumes becomes one array of augmented images, split by subject."""
+"""Training slices: a folder of volumes or a packed file becomes one array of augmented images, split by subject."""
 
+import dataclasses
 import hashlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from tqdm import tqdm
 
-from scoreinv.data.readers import Volume, read_image, to_unit_range
-
-SPLITS = ("train", "validation", "test")
+from scoreinv.data.folders import Slice, folder_slices
+from scoreinv.data.packed import read_packed
 
 
 @dataclass(frozen=True)
@@ -47,31 +45,19 @@ def split_of(subject: str, validation: float, test: float) -> str:
     return "test" if u < validation + test else "train"
 
 
-def _assigned_split(subject: str, data) -> str:
-    """The split a configuration names for a subject, else `split_of`."""
+def assigned_split(subject: str, data) -> str:
+    """The split a configuration names for a subject, else `split_of`.
+
+    Args:
+        subject: subject name.
+        data: the `data` section of the configuration: validation_subjects, test_subjects and the fractions.
+
+    Returns:
+        "train", "validation" or "test".
+    """
     if subject in data.validation_subjects:
         return "validation"
     return "test" if subject in data.test_subjects else split_of(subject, data.validation_fraction, data.test_fraction)
-
-
-def subject_of(path: Path, volume: Volume, pattern: str) -> str:
-    """The subject a file belongs to: the first match of `pattern` in its path, else what the file itself says."""
-    match = re.search(pattern, path.name) if pattern else None
-    if match:
-        return match.group(match.lastindex or 0)
-    return volume.subject or path.name.split(".")[0]
-
-
-def volume_files(folders: Sequence[str]) -> list[Path]:
-    """All image files below the folders, sorted; raises ValueError when there is none."""
-    suffixes = (".nii", ".nii.gz", ".dcm", ".npy", ".npz", ".h5", ".hdf5")
-    for folder in folders:
-        if not Path(folder).is_dir():
-            raise ValueError(f"data folder {folder!r} does not exist; give folders of {', '.join(suffixes)} files")
-    files = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.name.endswith(suffixes))
-    if not files:
-        raise ValueError(f"no image files in {', '.join(map(str, folders))}; expected {', '.join(suffixes)}")
-    return files
 
 
 def random_view(rng: np.random.Generator, image: np.ndarray, data) -> np.ndarray:
@@ -120,22 +106,26 @@ def view(image: np.ndarray, size: int, fraction: float = 1.0, angle: float = 0.0
     return np.clip(seen, 0, 1).astype(np.float32)
 
 
-def _slices(files: Sequence[Path], data) -> Iterator[tuple[str, int, np.ndarray]]:
-    """(subject, index, slice in [0, 1]) for every slice with enough in it."""
-    for path in tqdm(files, desc="reading volumes", unit="file"):
-        volume = read_image(path)
-        subject = subject_of(path, volume, data.subject_pattern)
-        scaled, _ = to_unit_range(volume.values, data.intensity, low=data.window[0], high=data.window[1])
-        for index, image in enumerate(scaled):
-            if np.mean(image > data.foreground_threshold) >= data.min_foreground:
-                yield subject, index, image
+def prepared(item: Slice, size: int) -> Slice:
+    """The slice on a square of `size` pixels, its pixel spacing adapted."""
+    factor = max(item.image.shape) / size
+    row, column = item.spacing
+    return dataclasses.replace(item, image=view(item.image, size), spacing=(factor * row, factor * column))
+
+
+def _slices_of(data, split: str) -> Iterable[Slice]:
+    """The slices of one split, from the packed file if there is one, else from the folders."""
+    if data.packed:
+        return read_packed(Path(data.packed), split)
+    return folder_slices(data, lambda subject: assigned_split(subject, data) == split)
 
 
 def load_slices(data, split: str, seed: int = 0) -> SliceSet:
     """Reads every slice of one split; the training split in augmented views, the others once, as they are.
 
     Args:
-        data: the `data` section of the configuration.
+        data: the `data` section of the configuration; `packed` names a file of `--mode=prepare`, else `folders` are
+            read.
         split: "train", "validation" or "test".
         seed: seed of the augmentation.
 
@@ -147,13 +137,12 @@ def load_slices(data, split: str, seed: int = 0) -> SliceSet:
     """
     rng = np.random.default_rng(seed)
     images, subjects, indices = [], [], []
-    for subject, index, image in _slices(volume_files(data.folders), data):
-        if _assigned_split(subject, data) != split:
-            continue
+    for item in _slices_of(data, split):
         for _ in range(data.views if split == "train" else 1):
-            images.append(random_view(rng, image, data) if split == "train" else view(image, data.size))
-            subjects.append(subject)
-            indices.append(index)
+            images.append(random_view(rng, item.image, data) if split == "train" else view(item.image, data.size))
+            subjects.append(item.subject)
+            indices.append(item.index)
     if not images:
-        raise ValueError(f"no subject of {', '.join(data.folders)} falls into split {split!r}; add volumes")
+        source = data.packed or ", ".join(data.folders)
+        raise ValueError(f"no subject of {source} falls into split {split!r}; add volumes or name subjects")
     return SliceSet(np.stack(images)[..., None], tuple(subjects), tuple(indices))
