@@ -31,8 +31,13 @@ def get_config() -> ConfigDict:
 
     config.sampler = sampler = ConfigDict()
     # One published method of scoreinv/samplers/: dpir | dds | ddnm | dds_dual | diffpir | dps | mcg | pigdm |
-    # red_diff | daps | split_gibbs | song2022 | ald_proximal | score_sde | langevin
+    # red_diff | daps | split_gibbs | song2022 | ald_proximal | score_sde | langevin, or unconditional
     sampler.method = "dpir"
+    sampler.preset = ""  # published method, settings and grid, e.g. "lidc_sparse_ct", "brats_mri/langevin": presets.py
+    # Of song2022, score_sde and unconditional; empty: reverse_diffusion. Others: ancestral | ddim | dpm_solver_2m |
+    # euler_maruyama | heun | probability_flow
+    sampler.predictor = ""
+    sampler.spin = 1  # the network sees each state shifted at random within blocks of this many pixels; 1: as it is
     sampler.settings = ""  # the method's own, e.g. "churn=0.3, lam=0.5"
     sampler.steps = 39  # steps of the time grid
     sampler.grid = "geometric"  # geometric | karras | linear

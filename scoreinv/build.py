@@ -23,7 +23,7 @@ from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator
-from scoreinv.prior import Prior, per_channel
+from scoreinv.prior import Prior, channelwise, cycle_spinning
 from scoreinv.samplers.ald_proximal import ald_proximal
 from scoreinv.samplers.base import Reconstruct
 from scoreinv.samplers.conditioning import pseudo_inverse_start, zero_start
@@ -37,11 +37,15 @@ from scoreinv.samplers.dps import dps
 from scoreinv.samplers.langevin import langevin
 from scoreinv.samplers.mcg import mcg
 from scoreinv.samplers.pigdm import pigdm
+from scoreinv.samplers.predictors import Predictor, ancestral, ddim, euler_maruyama, reverse_diffusion
+from scoreinv.samplers.presets import preset
 from scoreinv.samplers.red_diff import red_diff
 from scoreinv.samplers.score_sde import score_sde
+from scoreinv.samplers.solvers import dpm_solver_2m, heun, probability_flow
 from scoreinv.samplers.song2022 import song2022
 from scoreinv.samplers.split_gibbs import split_gibbs
 from scoreinv.samplers.times import geometric_times, karras_times, linear_times
+from scoreinv.samplers.unconditional import unconditional
 from scoreinv.sde import VESDE, VPSDE, SubVPSDE
 
 SDES = {"ve": VESDE, "vp": VPSDE, "subvp": SubVPSDE}
@@ -65,6 +69,16 @@ SAMPLERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     "score_sde": (score_sde, {"snr": 0.246, "gamma": 1.231}),
     "song2022": (song2022, {"snr": 0.246, "lam": 0.841}),
     "split_gibbs": (split_gibbs, {}),
+    "unconditional": (unconditional, {}),
+}
+PREDICTORS: dict[str, Predictor] = {
+    "ancestral": ancestral,
+    "ddim": partial(ddim, eta=0.0),
+    "dpm_solver_2m": dpm_solver_2m,
+    "euler_maruyama": euler_maruyama,
+    "heun": heun,
+    "probability_flow": probability_flow,
+    "reverse_diffusion": reverse_diffusion,
 }
 STARTS = {"pseudo_inverse": pseudo_inverse_start, "zero": zero_start}
 TIME_GRIDS = {"geometric": geometric_times, "karras": karras_times, "linear": linear_times}
@@ -247,6 +261,33 @@ def _parse_settings(text: str, known: Mapping[str, Any], method: str) -> dict[st
     return parsed
 
 
+def with_preset(config):
+    """A `config.sampler` section with the published method, settings and time grid of its preset, if it names one.
+
+    `config.settings` come after those of the preset and so win over them.
+    """
+    if not config.preset:
+        return config
+    method, settings, levels = preset(config.preset)
+    text = ", ".join([*(f"{k}={v}" for k, v in settings.items()), *filter(None, [config.settings])])
+    return type(config)({**config, "method": method, "settings": text, "grid": "linear", "start": "zero", **levels})
+
+
+def _predictor(config, method: Callable) -> dict[str, Predictor]:
+    """{"predictor": ...} for a method that takes one, else nothing."""
+    takes_one = "predictor" in inspect.signature(method).parameters
+    if not config.predictor:
+        return {}
+    chosen = choose(PREDICTORS, config.predictor, "sampler.predictor")
+    if not takes_one:
+        takers = sorted(n for n, (m, _) in SAMPLERS.items() if "predictor" in inspect.signature(m).parameters)
+        raise ValueError(
+            f"sampler.predictor={config.predictor}, but {config.method} has a step of its own; leave it empty, or "
+            f"choose sampler.method from {', '.join(takers)}"
+        )
+    return {"predictor": chosen}
+
+
 def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], dict[str, Any]]:
     """The conditional sampler of a `config.sampler` section.
 
@@ -254,10 +295,12 @@ def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], 
         (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings`
         (lam, snr, eta, the grid's noise levels, ...) come as an argument, so that other values of them compile nothing.
     """
+    config = with_preset(config)
     method, defaults = choose(SAMPLERS, config.method, "sampler.method")
     chosen = sampler_settings(method, defaults)
     chosen |= _parse_settings(config.settings, chosen, config.method)
-    structure = {name: value for name, value in chosen.items() if isinstance(value, int)}
+    structure: dict[str, Any] = {name: value for name, value in chosen.items() if isinstance(value, int)}
+    structure |= _predictor(config, method)
     data = {name: jnp.float32(value) for name, value in chosen.items() if isinstance(value, float)}
     levels = {"sigma_min": jnp.float32(config.sigma_min), "sigma_max": jnp.float32(config.sigma_max)}
     grid = choose(TIME_GRIDS, config.grid, "sampler.grid")
@@ -269,6 +312,8 @@ def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], 
         )
 
     def make(prior, settings):
+        if config.spin > 1:
+            prior = cycle_spinning(prior, config.spin)
         times = grid(prior.sde, config.steps, **settings["levels"])
         return method(prior, times=times, start=start, **structure, **settings["method"])
 
@@ -331,5 +376,5 @@ def fit_channels(prior: Prior, channels: int) -> Prior:
     if prior.shape[2] == channels:
         return prior
     if (prior.shape[2], channels) == (1, 2):
-        return per_channel(prior)
+        return channelwise(prior, channels)
     raise ValueError(f"the prior has {prior.shape[2]} channels, the image {channels}; choose a prior of such images")

@@ -30,21 +30,49 @@ class Prior:
     shape: tuple[int, int, int] = flax.struct.field(pytree_node=False)
 
 
-def per_channel(prior: Prior) -> Prior:
-    """A one-channel prior applied to real and imaginary part of a complex image (Chung and Ye 2022).
+def channelwise(prior: Prior, channels: int) -> Prior:
+    """A one-channel prior used on each channel of an image: on real and imaginary part, say (Chung and Ye 2022).
 
     Args:
-        prior: a prior of real images.
+        prior: prior of one-channel images.
+        channels: number of channels of the images it is to serve.
 
     Returns:
-        A prior of images [H, W, 2].
+        The prior of [H, W, channels] images with independent channels.
+
+    Raises:
+        ValueError: if the prior has more than one channel.
     """
+    height, width, own = prior.shape
+    if own != 1:
+        raise ValueError(f"channelwise needs a prior of 1 channel, got one of {own}; use it as it is")
+    return Prior(prior.sde, jax.tree_util.Partial(_channelwise_score, prior.score_fn), (height, width, channels))
 
-    def score_fn(prior, x, t):
-        return jax.vmap(lambda channel: prior.score_fn(channel[..., None], t)[..., 0], -1, -1)(x)
 
-    height, width, _ = prior.shape
-    return Prior(prior.sde, jax.tree_util.Partial(score_fn, prior), (height, width, 2))
+def _channelwise_score(score_fn: ScoreFn, x, t):
+    return jax.vmap(lambda plane: score_fn(plane[..., None], t)[..., 0], -1, -1)(x)
+
+
+def cycle_spinning(prior: Prior, period: int) -> Prior:
+    """The prior seen through a random circular shift at each call, so that no grid of the network stays in place.
+
+    Coifman and Donoho 1995, with one random shift per call instead of the mean over all: a sampler's many calls average
+    them. The shift is drawn from the bits of the state, so that the score remains a function of (x, t).
+
+    Args:
+        prior: the prior.
+        period: shifts are 0 to period - 1 pixels along both axes; the network's patch side or a multiple of it.
+
+    Returns:
+        The prior; at period 1 the same score.
+    """
+    return Prior(prior.sde, jax.tree_util.Partial(_spun_score, prior.score_fn, jnp.int32(period)), prior.shape)
+
+
+def _spun_score(score_fn: ScoreFn, period, x, t):
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    shift = jax.random.randint(jax.random.key(bits.sum(dtype=jnp.uint32)), (2,), 0, period)
+    return jnp.roll(score_fn(jnp.roll(x, shift, (0, 1)), t), -shift, (0, 1))
 
 
 def side_multiple(prior: Prior) -> int:

@@ -13,5 +13,5 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 # Not the pytrees (sde, operators, prior): JAX builds those with placeholders for their arrays.
-ROOMS = ("samplers", "losses", "metrics", "baselines", "figures", "data")
+ROOMS = ("samplers", "losses", "metrics", "baselines", "figures", "data", "uncertainty")
 install_import_hook([f"scoreinv.{room}" for room in ROOMS], "beartype.beartype")

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "scoreinv"
 LAYERS = [
     {"sde", "parallel", "compilation_cache"},
     {"operators"},
-    {"samplers", "prior", "models", "data", "losses", "metrics", "baselines", "figures", "checkpoints"},
+    {"samplers", "prior", "models", "data", "losses", "metrics", "baselines", "figures", "checkpoints", "uncertainty"},
     {"build"},
     {"tasks"},
     {"prepare", "train", "reconstruct"},

@@ -15,7 +15,7 @@ import pytest
 from configs import default
 from scoreinv import build, checkpoints
 from scoreinv.data.phantoms import random_ellipses
-from scoreinv.prior import per_channel, side_multiple
+from scoreinv.prior import channelwise, side_multiple
 from scoreinv.reconstruct import reconstruct
 from scoreinv.tasks import make_tasks
 from scoreinv.train import train
@@ -150,7 +150,7 @@ def test_complex_kspace_takes_a_real_prior_channel_by_channel(config, tmp_path):
     for channel in range(2):
         part = x[..., channel : channel + 1]
         np.testing.assert_allclose(
-            per_channel(one).score_fn(x, t)[..., channel], one.score_fn(part, t)[..., 0], rtol=1e-4, atol=1e-4
+            channelwise(one, 2).score_fn(x, t)[..., channel], one.score_fn(part, t)[..., 0], rtol=1e-4, atol=1e-4
         )
 
 

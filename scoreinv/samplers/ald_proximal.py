@@ -5,7 +5,17 @@ from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, chain, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, project, proximal, zero_start
+from scoreinv.samplers.conditioning import (
+    Start,
+    diffuse,
+    following,
+    guide,
+    image_noise,
+    noisier_data_score,
+    project,
+    proximal,
+    zero_start,
+)
 from scoreinv.samplers.correctors import annealed_langevin
 
 Scalar = Float[Array, ""] | float
@@ -18,6 +28,7 @@ def ald_proximal(
     snr: Scalar,
     lam: Scalar,
     steps_per_level: int = 3,
+    follow_noise: bool = False,
     start: Start = zero_start,
 ) -> Reconstruct:
     """A proximal step before each annealed Langevin step, several of them per noise level.
@@ -28,6 +39,7 @@ def ald_proximal(
         snr: signal-to-noise ratio of a Langevin step.
         lam: strength of the proximal step in [0, 1].
         steps_per_level: Langevin steps at each of the first N levels.
+        follow_noise: derive lam from noise_std, as in `song2022`.
         start: image that is noised to times[0].
 
     Returns:
@@ -36,10 +48,13 @@ def ald_proximal(
 
     def reconstruct(key, measurement):
         start_key, key = jax.random.split(key)
+        noise_std = image_noise(measurement) if follow_noise else 0.0
+        target = guide(prior, noisier_data_score(prior.sde, measurement, noise_std)) if follow_noise else prior
+        step = (proximal(prior.sde, measurement, lam, noise_std), annealed_langevin(target, snr))
         x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        step = (proximal(prior.sde, measurement, lam), annealed_langevin(prior, snr))
         x = integrate(chain(*step * steps_per_level), key, x, times)
-        return project(measurement, tweedie(prior, x, times[-1]), lam)
+        last = following(prior.sde, times[-1], lam, noise_std)
+        return project(measurement, tweedie(prior, x, times[-1]), last)
 
     return reconstruct
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.operators.base import Measurement
+from scoreinv.operators.base import Measurement, inner
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Image, Kernel, Time, tweedie
 from scoreinv.samplers.data_terms import Guidance, black, data_step
@@ -51,15 +52,33 @@ def project(measurement: Measurement, x: Image, lam: Scalar = 1.0) -> Image:
     return x + lam * operator.pseudo_inverse(measurement.y - operator(x))
 
 
-def proximal(sde: SDE, measurement: Measurement, lam: Scalar) -> Kernel:
+def image_noise(measurement: Measurement) -> Scalar:
+    """Standard deviation of the measurement's noise in the image A^+ y, per direction that A measures.
+
+    noise_std |A^+ w| / |A A^+ w| for one random w: noise_std / g exactly where A has the one gain g, the root mean
+    square over directions elsewhere.
+    """
+    y, operator, noise_std = measurement
+    signs = jax.random.rademacher(jax.random.key(0), y.shape, jnp.float32)
+    image = operator.pseudo_inverse((operator.mask * signs).astype(y.dtype))
+    seen = operator(image)
+    return noise_std * jnp.sqrt(inner(image, image) / inner(seen, seen))
+
+
+def proximal(sde: SDE, measurement: Measurement, lam: Scalar, noise_std: Scalar = 0.0) -> Kernel:
     """Proximal step towards the diffused measurement (Song et al. 2022, theorem 1, in correction form).
 
     x <- x + lam A^+ (y_t - A x),  y_t = alpha y + sigma A z with fresh z ~ N(0, I) in image space.
 
+    With a `noise_std` above 0 lam follows the noise: y = A x_0 + n is itself a state of the diffusion, the one at
+    sigma / alpha = noise_std. Above this level it lacks noise of variance sigma^2 - (alpha noise_std)^2, which is what
+    y_t gets instead of sigma^2; below it, lam = 0. For A with one gain, A y_t is then exactly a diffused A x_0.
+
     Args:
         sde: the diffusion of the state.
         measurement: what was measured.
-        lam: 0 ignores the measurement, 1 imposes it; noisy data want less than 1.
+        lam: 0 ignores the measurement, 1 imposes it; published for noisy data with values below 1, set by hand.
+        noise_std: the noise in the image (`image_noise`), or 0 for the published step.
 
     Returns:
         The kernel; it leaves the noise level where it is and calls no network.
@@ -67,11 +86,46 @@ def proximal(sde: SDE, measurement: Measurement, lam: Scalar) -> Kernel:
 
     def kernel(key, x, t, t_next):
         alpha, sigma = sde.marginal_prob(t)
+        lacking = jnp.sqrt(jnp.maximum(sigma**2 - (alpha * noise_std) ** 2, 0.0))
         z = jax.random.normal(key, x.shape)
-        residual = alpha * measurement.y + measurement.operator(sigma * z - x)  # y_t - A x with one A
-        return x + lam * measurement.operator.pseudo_inverse(residual)
+        residual = alpha * measurement.y + measurement.operator(lacking * z - x)  # y_t - A x with one A
+        strength = following(sde, t, lam, noise_std)
+        return x + strength * measurement.operator.pseudo_inverse(residual)
 
     return kernel
+
+
+def following(sde: SDE, t: Time, lam: Scalar, noise_std: Scalar) -> Scalar:
+    """lam at noise levels sigma/alpha at or above that of the data, 0 below."""
+    alpha, sigma = sde.marginal_prob(t)
+    return jnp.where(sigma >= alpha * noise_std, lam, 0.0)
+
+
+def noisier_data_score(sde: SDE, measurement: Measurement, noise_std: Scalar) -> Guidance:
+    """grad_x log p(y | x_t) below the noise level of the data, where y is x_t with more noise; 0 above it.
+
+    Going up the diffusion from x_t (sigma / alpha < noise_std) to the level of y adds noise of variance
+    v = noise_std^2 - (sigma / alpha)^2, so the score is A^+ (y - A x_t / alpha) / (alpha v). A predictor needs none of
+    it, since x_next is independent of y given x_t; a Langevin corrector does, or it would forget the data. v is kept
+    above (sigma / alpha)^2, so that steps of that size stay stable just below the noise level.
+
+    Args:
+        sde: the diffusion of the state.
+        measurement: what was measured.
+        noise_std: the noise in the image (`image_noise`).
+
+    Returns:
+        The guidance.
+    """
+    y, operator, _ = measurement
+
+    def guidance(x, t):
+        alpha, sigma = sde.marginal_prob(t)
+        variance = jnp.maximum((alpha * noise_std) ** 2 - sigma**2, sigma**2)
+        pull = operator.pseudo_inverse(alpha * y - operator(x)) / variance
+        return jnp.where(sigma < alpha * noise_std, 1.0, 0.0) * pull
+
+    return guidance
 
 
 def condition(prior: Prior, consistency: Consistency) -> Prior:
@@ -90,11 +144,6 @@ def condition(prior: Prior, consistency: Consistency) -> Prior:
         return (alpha * consistency(tweedie(prior, x, t), t) - x) / sigma**2
 
     return replace(prior, score_fn=score_fn)
-
-
-def pseudo_inverse_consistency(measurement: Measurement, lam: Scalar = 1.0) -> Consistency:
-    """x_0 <- x_0 + lam A^+ (y - A x_0) (DDNM, Wang et al. 2023, eq. 13 at lam = 1)."""
-    return lambda x, t: project(measurement, x, lam)
 
 
 def cg_consistency(measurement: Measurement, damping: Scalar, cg_steps: int) -> Consistency:
@@ -126,26 +175,3 @@ def guide(prior: Prior, guidance: Guidance) -> Prior:
         A prior for use inside the same trace.
     """
     return replace(prior, score_fn=lambda x, t: prior.score_fn(x, t) + guidance(x, t))
-
-
-def channelwise(prior: Prior, channels: int) -> Prior:
-    """A one-channel prior used on each channel of an image: on real and imaginary part (Chung and Ye 2022).
-
-    Args:
-        prior: prior of one-channel images.
-        channels: number of channels of the images it is to serve.
-
-    Returns:
-        The prior of [H, W, channels] images with independent channels.
-
-    Raises:
-        ValueError: if the prior has more than one channel.
-    """
-    height, width, own = prior.shape
-    if own != 1:
-        raise ValueError(f"channelwise needs a prior of 1 channel, got one of {own}; use it as it is")
-
-    def score_fn(x, t):
-        return jax.vmap(lambda plane: prior.score_fn(plane[..., None], t)[..., 0], -1, -1)(x)
-
-    return replace(prior, score_fn=score_fn, shape=(height, width, channels))

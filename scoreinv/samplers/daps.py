@@ -31,10 +31,14 @@ def daps(
     Langevin dynamics samples N(x_0; flow(x_t), r^2 I) N(y; A x_0, noise_std^2 I) with r = sigma/alpha (Zhang et al.
     2025, algorithm 1). Its step is `langevin_rate` over the largest curvature, which keeps it stable for any operator.
 
+    Where Langevin mixes, an unmeasured Gaussian comes out with twice its variance: the flow's end is a draw of x_0
+    already, to which the method adds r^2. With v = tau^2 / (tau^2 + r^2) the variance V of x_0 obeys
+    V = v (V + r^2) + r^2, so V -> 2 tau^2 + r^2. ode_steps = 1 takes the mean E[x_0 | x_t] instead, and V -> tau^2.
+
     Args:
         prior: the prior.
         times: N + 1 descending times; each is visited.
-        ode_steps: network calls of the probability flow at each level, at least 2.
+        ode_steps: network calls of the probability flow at each level; 1 is the denoised image.
         langevin_steps: Langevin steps at each level; they call no network.
         langevin_rate: step relative to the largest stable one's half, in (0, 1].
         noise_floor: smallest noise_std used, for operators of norm 1, in the unit of the image.
@@ -67,6 +71,8 @@ def daps(
 
 def flow(prior: Prior, x: Image, t: Time, t_last: Time, steps: int) -> Image:
     """The image x_0 at the end of the probability flow from (x, t), in `steps` network calls (Euler in sigma/alpha)."""
+    if steps == 1:
+        return tweedie(prior, x, t)
     first, last = (noise_to_signal(prior.sde, s) for s in (t, t_last))
     levels = karras_times(prior.sde, steps - 1, last, first)
     x = integrate(ddim(prior, 0.0), jax.random.key(0), x, levels)

@@ -43,6 +43,26 @@ GRIDS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+def preset(name: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The preset "task" (the paper's own method) or "task/method".
+
+    Args:
+        name: its name, e.g. "lidc_sparse_ct" or "brats_mri/langevin".
+
+    Returns:
+        (method, its keyword arguments, the arguments of `times.linear_times`).
+
+    Raises:
+        ValueError: unknown name.
+    """
+    task, _, method = name.partition("/")
+    method = method or "song2022"
+    if method not in PRESETS.get(task, {}):
+        names = [t if m == "song2022" else f"{t}/{m}" for t, methods in PRESETS.items() for m in methods]
+        raise ValueError(f"unknown sampler.preset {name!r}; choose one of {', '.join(sorted(names))}")
+    return method, dict(PRESETS[task][method]), dict(GRIDS[task][method])
+
+
 def dds_eta(calls: int) -> float:
     """The eta of DDS for a number of network calls, interpolated from 0.15, 0.5, 0.85 at 20, 50, 100 (Chung 2024).
 

@@ -4,11 +4,12 @@ import jax
 from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Kernel, Reconstruct, chain, integrate, keyed, tweedie
+from scoreinv.samplers.base import Kernel, Reconstruct, keyed, tweedie
 from scoreinv.samplers.conditioning import Start, diffuse, guide, zero_start
 from scoreinv.samplers.correctors import langevin
 from scoreinv.samplers.data_terms import likelihood_score, squared_norm
 from scoreinv.samplers.predictors import Predictor, reverse_diffusion
+from scoreinv.samplers.solvers import integrate_predictor
 
 Scalar = Float[Array, ""] | float
 
@@ -57,7 +58,7 @@ def score_sde(
             return keyed(kernel)
 
         corrector = (guided(lambda p: langevin(p, snr)),) * corrector_steps
-        sample = integrate(chain(*corrector, guided(predictor)), key, x, times)
+        sample = integrate_predictor(predictor, corrector, guided(predictor), key, x, times)
         return tweedie(prior, sample, times[-1])
 
     return reconstruct

@@ -4,13 +4,14 @@ In x' = x / alpha and r = sigma / alpha the ODE is dx'/dr = (x' - D) / r with D 
 SDE (Karras et al. 2022, eq. 4), so these solvers depend on the SDE only through the levels r they stop at.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Image, Kernel, Time, tweedie
+from scoreinv.samplers.base import Image, Kernel, Time, chain, integrate, tweedie
 from scoreinv.sde import SDE
 
 Scalar = Float[Array, ""] | float
@@ -57,6 +58,43 @@ class Multistep(NamedTuple):
 def multistep_start(x: Image) -> Multistep:
     """The state before the first step, whose history has no weight."""
     return Multistep(x, jnp.zeros_like(x), jnp.float32(jnp.inf))
+
+
+def on_image(kernel: Kernel):
+    """The kernel on the image of a state, whose memory stays: proximal steps and correctors beside any predictor."""
+
+    def on_state(key, state, t, t_next):
+        if isinstance(state, Multistep):
+            return state._replace(x=kernel(key, state.x, t, t_next))
+        return kernel(key, state, t, t_next)
+
+    return on_state
+
+
+def integrate_predictor(
+    predictor: Callable,
+    before: Sequence[Kernel],
+    step: Callable,
+    key: PRNGKeyArray,
+    x: Image,
+    times: Float[Array, " levels"],
+) -> Image:
+    """Runs chain(*before, step) along `times`, where step is a kernel made by `predictor`, with memory if it has one.
+
+    Args:
+        predictor: the predictor that `step` was made by; only its state is looked at.
+        before: image kernels that come before the predictor in each step.
+        step: the predictor's kernel.
+        key: PRNG key.
+        x: image at times[0].
+        times: descending times.
+
+    Returns:
+        The image at times[-1].
+    """
+    state: Any = multistep_start(x) if predictor is dpm_solver_2m else x
+    state = integrate(chain(*(on_image(kernel) for kernel in before), step), key, state, times)
+    return state.x if isinstance(state, Multistep) else state
 
 
 def dpm_solver_2m(prior: Prior):

@@ -4,10 +4,21 @@ import jax
 from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, chain, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, project, proximal, zero_start
+from scoreinv.samplers.base import Reconstruct, tweedie
+from scoreinv.samplers.conditioning import (
+    Start,
+    diffuse,
+    following,
+    guide,
+    image_noise,
+    noisier_data_score,
+    project,
+    proximal,
+    zero_start,
+)
 from scoreinv.samplers.correctors import langevin
 from scoreinv.samplers.predictors import Predictor, reverse_diffusion
+from scoreinv.samplers.solvers import integrate_predictor
 
 Scalar = Float[Array, ""] | float
 
@@ -19,10 +30,15 @@ def song2022(
     snr: Scalar,
     lam: Scalar,
     corrector_steps: int = 1,
+    follow_noise: bool = False,
     predictor: Predictor = reverse_diffusion,
     start: Start = zero_start,
 ) -> Reconstruct:
     """The paper's sampler: a proximal step before each corrector and each predictor step.
+
+    Published for noisy data with lam below 1. With `follow_noise` lam is derived from noise_std instead (`proximal`),
+    the corrector keeps to the data below their noise level (`noisier_data_score`), and the method samples the posterior
+    of noisy data too, for operators of one gain.
 
     Args:
         prior: the prior.
@@ -30,7 +46,8 @@ def song2022(
         snr: signal-to-noise ratio of the Langevin corrector.
         lam: strength of the proximal step in [0, 1].
         corrector_steps: Langevin steps per predictor step; 0 is "predictor only".
-        predictor: unconditional predictor.
+        follow_noise: take the measurement's noise into account; for exact data both are the same.
+        predictor: unconditional predictor; one that draws no noise is no sampler of the posterior by itself.
         start: image that is noised to times[0].
 
     Returns:
@@ -39,11 +56,15 @@ def song2022(
 
     def reconstruct(key, measurement):
         start_key, key = jax.random.split(key)
-        towards_data = proximal(prior.sde, measurement, lam)
-        corrector = (towards_data, langevin(prior, snr)) * corrector_steps
+        noise_std = image_noise(measurement) if follow_noise else 0.0
+        towards_data = proximal(prior.sde, measurement, lam, noise_std)
+        target = guide(prior, noisier_data_score(prior.sde, measurement, noise_std)) if follow_noise else prior
+        corrector = (towards_data, langevin(target, snr)) * corrector_steps
         x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x = integrate(chain(*corrector, towards_data, predictor(prior)), key, x, times)
-        return project(measurement, tweedie(prior, x, times[-1]), lam)
+        before = (*corrector, towards_data)
+        x = integrate_predictor(predictor, before, predictor(prior), key, x, times)
+        last = following(prior.sde, times[-1], lam, noise_std)
+        return project(measurement, tweedie(prior, x, times[-1]), last)
 
     return reconstruct
 

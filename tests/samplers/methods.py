@@ -45,6 +45,13 @@ class Row(NamedTuple):
 METHODS = {
     "song2022": Row(song2022.song2022, song2022, {"snr": 0.16, "lam": 1.0}),
     "ald_proximal": Row(ald_proximal.ald_proximal, ald_proximal, {"snr": 0.2, "lam": 1.0}),
+    "song2022_follow_noise": Row(song2022.song2022, song2022, {"snr": 0.16, "lam": 1.0}, {"follow_noise": True}),
+    "song2022_predictor_only": Row(
+        song2022.song2022, song2022, {"lam": 1.0}, {"snr": 0.0, "follow_noise": True, "corrector_steps": 0}
+    ),
+    "ald_proximal_follow_noise": Row(
+        ald_proximal.ald_proximal, ald_proximal, {"snr": 0.2, "lam": 1.0}, {"follow_noise": True}
+    ),
     "score_sde": Row(score_sde.score_sde, score_sde, {"snr": 0.16, "gamma": 1.0}),
     "score_sde_pseudo_inverse": Row(
         score_sde.score_sde, score_sde, {"snr": 0.16, "gamma": 1.0}, {"pseudo_inverse": True}
@@ -60,6 +67,7 @@ METHODS = {
     "dpir": Row(dpir.dpir, dpir, {"churn": 1.0, "momentum": 0.3, "lam": 0.3}),
     "red_diff": Row(red_diff.red_diff, red_diff, {"lam": 0.25, "learning_rate": 0.1}),
     "daps": Row(daps.daps, daps, {"langevin_rate": 0.5}, {"langevin_steps": 20}, steps=50),
+    "daps_mean": Row(daps.daps, daps, {"langevin_rate": 0.5}, {"langevin_steps": 20, "ode_steps": 1}, steps=50),
     "split_gibbs": Row(split_gibbs.split_gibbs, split_gibbs, {"sigma_min": 0.01}, {"prior_steps": 50}, 100, 0.05, 1.0),
 }
 TRACES: Counter = Counter()

@@ -15,16 +15,17 @@ from known_posteriors import (
 )
 
 from scoreinv.operators.base import LinearOperator, Measurement
+from scoreinv.prior import channelwise
 from scoreinv.samplers.base import tweedie
 from scoreinv.samplers.conditioning import (
     cg_consistency,
-    channelwise,
     condition,
     diffuse,
     guide,
+    image_noise,
+    noisier_data_score,
     project,
     proximal,
-    pseudo_inverse_consistency,
     pseudo_inverse_start,
     unchanged,
     zero_start,
@@ -68,6 +69,48 @@ def test_proximal_step_is_theorem_one(lam):
     added = (after - (1 - lam) * before - lam * alpha * measurement.y)[mask == 1]
     np.testing.assert_allclose(added.mean(), 0.0, atol=4 * lam * sigma / 45 + 1e-6)
     np.testing.assert_allclose(added.std(), lam * sigma, rtol=0.05, atol=1e-6)
+
+
+def test_image_noise_is_that_of_the_pseudo_inverse():
+    """noise_std over the gain; for several gains the root mean square of noise_std over each."""
+    operator = masked_cosine(half_mask(jax.random.key(0), (64, 64, 1)), gain=2.0)
+    measurement = constant_measurement(operator, 1.0, 0.3)
+    np.testing.assert_allclose(image_noise(measurement), 0.15, rtol=1e-4)
+    assert float(image_noise(constant_measurement(operator, 1.0))) == 0.0
+    measurement = random_measurement(0.3, (64, 64, 1))
+    gain = np.asarray(measurement.operator.transform.gain)[np.asarray(measurement.operator.mask) == 1]
+    np.testing.assert_allclose(image_noise(measurement), 0.3 * np.sqrt(np.mean(gain**-2.0)), rtol=0.02)
+
+
+@pytest.mark.parametrize("sde", [VESDE(0.01, 10.0), VPSDE()], ids=["ve", "vp"])
+@pytest.mark.parametrize("level", [0.2, 0.8])
+def test_proximal_step_that_follows_the_noise(level, sde):
+    """Above the noise level of the data their coefficients get the noise that they lack; below it nothing moves."""
+    shape, noise_std, t = (64, 64, 1), jnp.float32(0.5), sde.time_at(jnp.float32(level))
+    measurement = constant_measurement(masked_cosine(half_mask(jax.random.key(3), shape)), 2.0, noise_std)
+    alpha, sigma = sde.marginal_prob(t)
+    x = jax.random.normal(jax.random.key(0), shape)
+    moved = proximal(sde, measurement, 1.0, noise_std)(jax.random.key(1), x, t, t)
+    after = np.asarray(measurement.operator.transform.forward(moved))[np.asarray(measurement.operator.mask) == 1]
+    if level < 0.5:
+        np.testing.assert_array_equal(moved, x)
+    else:
+        np.testing.assert_allclose(after.mean(), 2.0 * alpha, atol=4 * sigma / 45)
+        np.testing.assert_allclose(after.std() ** 2 + (alpha * 0.5) ** 2, sigma**2, rtol=0.08)
+
+
+@pytest.mark.parametrize("sde", [VESDE(0.01, 10.0), VPSDE()], ids=["ve", "vp"])
+def test_score_of_data_noisier_than_the_state(sde):
+    measurement, t = random_measurement(0.5, gains=False), sde.time_at(jnp.float32(0.2))
+    x = jax.random.normal(jax.random.key(0), SMALL)
+    alpha, _ = sde.marginal_prob(t)
+
+    def log_likelihood(x):
+        return -jnp.sum((measurement.y - measurement.operator(x) / alpha) ** 2) / (2 * (0.5**2 - 0.2**2))
+
+    found = noisier_data_score(sde, measurement, 0.5)
+    np.testing.assert_allclose(found(x, t), jax.grad(log_likelihood)(x), rtol=1e-3, atol=1e-4)
+    assert not found(x, sde.time_at(jnp.float32(0.6))).any()
 
 
 def test_project_lands_on_the_data():
@@ -174,11 +217,11 @@ def test_condition_moves_the_denoised_image_as_told():
     np.testing.assert_allclose(shifted, tweedie(prior, x, T) + T, rtol=1e-4, atol=1e-5)
 
 
-def test_consistencies_agree_on_exact_data():
+def test_consistency_of_exact_data_is_the_projection():
     measurement = random_measurement()
     x = jax.random.normal(jax.random.key(0), SMALL)
     by_cg = cg_consistency(measurement, 0.0, 30)(x, T)
-    np.testing.assert_allclose(pseudo_inverse_consistency(measurement)(x, T), by_cg, atol=2e-5)
+    np.testing.assert_allclose(project(measurement, x), by_cg, atol=2e-5)
 
 
 def test_guide_adds_to_the_score():

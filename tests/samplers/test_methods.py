@@ -51,11 +51,15 @@ def test_nothing_but_shapes_compiles_again(name):
     assert TRACES[name] == before
 
 
-@pytest.mark.parametrize("name", ["song2022", "dds"])
+SINGLES = [pytest.param(name, marks=[] if name in ("song2022", "dds") else pytest.mark.slow) for name in METHODS]
+
+
+@pytest.mark.parametrize("name", SINGLES)
 def test_a_batch_of_three_is_three_singles(name):
     row = METHODS[name]
     batch, keys = stack([measurement_of(seed) for seed in range(3)]), jax.random.split(jax.random.key(0), 3)
-    reconstruct = row.method(PRIOR, times=geometric_times(PRIOR.sde, 30, 0.01, 10.0), **row.settings)
+    times = geometric_times(PRIOR.sde, STEPS, row.sigma_min, row.sigma_max)
+    reconstruct = row.method(PRIOR, times=times, **row.settings, **row.structure)
     together = jax.jit(jax.vmap(reconstruct))(keys, batch)
     single = jax.jit(reconstruct)
     singles = [single(keys[seed], measurement_of(seed)) for seed in range(3)]

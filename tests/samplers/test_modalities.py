@@ -10,7 +10,7 @@ from methods import METHODS
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
 from scoreinv.operators.mri import FourierTransform, equispaced_mask
-from scoreinv.samplers.conditioning import channelwise
+from scoreinv.prior import channelwise
 from scoreinv.samplers.times import geometric_times
 from scoreinv.sde import VESDE
 
