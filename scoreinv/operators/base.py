@@ -40,6 +40,23 @@ class Transform(Protocol):
         ...
 
 
+class ForwardModel(Protocol):
+    """What makes the coefficients of an object: a transform, or a finer model that only simulates."""
+
+    def forward(self, x: Image) -> Coefficients:
+        """The coefficients of an object."""
+        ...
+
+
+@runtime_checkable
+class FinerTransform(Protocol):
+    """A transform that also has a forward model of objects with smaller pixels than its images."""
+
+    def finer(self, factor: int) -> ForwardModel:
+        """The model that takes an object of `factor` times smaller pixels to the same coefficients."""
+        ...
+
+
 @flax.struct.dataclass
 class LinearOperator:
     """A = P(mask) T, zero-filled (Song et al. 2022, eq. 3).
@@ -88,25 +105,58 @@ class Measurement(NamedTuple):
 
 
 def simulate(
-    key: PRNGKeyArray, operator: LinearOperator, x: Image, noise_std: Float[Array, ""] | float | int
+    key: PRNGKeyArray,
+    operator: LinearOperator,
+    x: Image,
+    noise_std: Float[Array, ""] | float | int,
+    oversample: int = 1,
 ) -> Measurement:
     """Measures an image: y = A x + n with Gaussian n on the measured samples only.
+
+    Data made by the operator that reconstructs them flatter every method (the inverse crime, Colton and Kress 1992).
+    With `oversample` = 2 the object has pixels half as large, and an independent model of it makes the data; the image
+    to compare with is `block_mean(x, 2)`.
 
     Args:
         key: PRNG key of the noise.
         operator: the measurement operator.
-        x: true image [H, W, C], intensities in [0, 1].
+        x: true image [H, W, C], intensities in [0, 1]; with `oversample` = s, of s H x s W pixels.
         noise_std: standard deviation of the noise on each real number measured, in the unit of y.
+        oversample: pixels of the object per pixel and axis. Above 1 outside of compiled functions only.
 
     Returns:
         The measurement; entries of y outside the mask are zero.
+
+    Raises:
+        ValueError: see `forward_model`.
     """
-    y = operator(x)
+    y = operator.mask * forward_model(operator.transform, oversample).forward(x)
     parts = (2, *y.shape) if jnp.iscomplexobj(y) else (1, *y.shape)
     noise = jax.random.normal(key, parts)
     noise = jax.lax.complex(noise[0], noise[1]) if jnp.iscomplexobj(y) else noise[0]
     noise_std = jnp.asarray(noise_std, jnp.float32)
     return Measurement(y + noise_std * (operator.mask != 0) * noise, operator, noise_std)
+
+
+def forward_model(transform: Transform, oversample: int) -> ForwardModel:
+    """The model that simulates data: the transform itself, or a finer one.
+
+    Raises:
+        ValueError: `oversample` below 1, or above 1 for a transform without a finer model.
+    """
+    if oversample == 1:
+        return transform
+    if oversample < 1:
+        raise ValueError(f"oversample={oversample}; give 1 (the operator's own model) or a larger integer")
+    if not isinstance(transform, FinerTransform):
+        raise ValueError(f"oversample={oversample}, but {type(transform).__name__} has no finer model; set it to 1")
+    return transform.finer(oversample)
+
+
+def block_mean(x: Image, factor: int) -> Image:
+    """The image of `factor` times larger pixels, each the mean of those that it covers."""
+    height, width, channels = x.shape
+    return x.reshape(height // factor, factor, width // factor, factor, channels).mean((1, 3))
 
 
 def check_measurement(measurement: Measurement, shape: tuple[int, int, int]) -> None:

@@ -94,6 +94,11 @@ class RadonTransform:
         )
         return least_squares(operator, operator.adjoint, z, self.steps, lambda r: mask * self._filter(mask * r, gain))
 
+    def finer(self, factor: int) -> "FinerRadon":
+        """The forward model of an object of `factor` times smaller pixels, to simulate data with (host side)."""
+        shape = (factor * self.shape[0], factor * self.shape[1])
+        return FinerRadon(radon_transform(np.asarray(self.angles), shape, factor * self.detectors), factor)
+
     def _view_weights(self, z, mask):
         mask = jnp.ones(()) if mask is None else mask
         return view_weights(self.angles, jnp.any(jnp.broadcast_to(mask != 0, z.shape), axis=1))[:, None]
@@ -108,6 +113,26 @@ class RadonTransform:
     def _project(self, x):
         n = _slice_length(self.shape, self.detectors)
         return jnp.fft.irfft(self.response * spectrum(self.plan, x), n)[:, : self.detectors]
+
+
+@flax.struct.dataclass
+class FinerRadon:
+    """Projections of an object [factor H, factor W, C], binned to the detectors of a coarser transform.
+
+    Attributes:
+        radon: the transform of the object and a detector, both with spacing 1 / factor.
+        factor: pixels of the object per pixel of the image and axis.
+    """
+
+    __no_type_check__ = True  # see LinearOperator
+
+    radon: RadonTransform
+    factor: int = flax.struct.field(pytree_node=False)
+
+    def forward(self, x: Image) -> Sinogram:
+        """The sinogram [views, detectors] in intensity times the length of a large pixel."""
+        z = self.radon.forward(x)
+        return z.reshape(z.shape[0], -1, self.factor).mean(-1) / self.factor
 
 
 def radon_transform(

@@ -89,6 +89,33 @@ class FourierTransform:
             z = (z + jnp.conj(reflect(z))) / jnp.maximum(count, 1)
         return self.adjoint(z)
 
+    def finer(self, factor: int) -> "FinerFourier":
+        """The forward model of an object of `factor` times smaller pixels, to simulate data with."""
+        return FinerFourier(factor)
+
+
+@flax.struct.dataclass
+class FinerFourier:
+    """The k-space [H, W] that a scanner samples of an object [factor H, factor W, C]: its low frequencies.
+
+    Attributes:
+        factor: pixels of the object per pixel of the image and axis.
+    """
+
+    factor: int = flax.struct.field(pytree_node=False)
+
+    def forward(self, x: Image) -> Kspace:
+        """The low frequencies of x in the scale and with the origin that `FourierTransform` has for its block means."""
+        z = fft2c(to_complex(x)) / self.factor
+        for axis, fine in enumerate(x.shape[:2]):
+            n = fine // self.factor
+            z = jax.lax.slice_in_dim(z, fine // 2 - n // 2, fine // 2 - n // 2 + n, axis=axis)
+            # A large pixel's centre lies between those of the small ones that it covers.
+            shift = (self.factor * (n // 2) + (self.factor - 1) / 2 - fine // 2) / self.factor
+            phase = np.exp(2j * np.pi * shift * (np.arange(n) - n // 2) / n)
+            z = z * jnp.asarray(np.expand_dims(phase, 1 - axis), jnp.complex64)
+        return z
+
 
 @flax.struct.dataclass
 class SenseTransform:
