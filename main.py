@@ -1,5 +1,6 @@
 """Reconstructs medical images with score-based priors: `python main.py [--mode=...] [--config=...] [--config.x=y]`."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 HERE = Path(__file__).resolve().parent
-MODES = ("reconstruct", "prepare", "train")
+MODES = ("reconstruct", "prepare", "train", "evaluate", "sweep", "tune")
 
 config_flag = config_flags.DEFINE_config_file(
     "config", str(HERE / "configs" / "demo.py"), "Configuration file; --config.field=value overrides a field."
@@ -26,6 +27,17 @@ def parse_flags(argv: list[str]) -> list[str]:
         sys.exit(f"error: cannot apply {' '.join(fields) or argv}: {error}; configs/default.py lists the fields")
 
 
+def run(mode: str, config, workdir: Path) -> None:
+    """Calls the driver of a mode: the function of its name in the module of its name."""
+    driver = getattr(importlib.import_module(f"scoreinv.{mode}"), mode)
+    if mode == "tune":
+        from configs import default
+
+        driver(config, workdir, default.get_config())  # best.py holds what differs from them
+    else:
+        driver(config, workdir)
+
+
 def main(argv: list[str]) -> None:
     """Runs one mode; a user's mistake ends it with one line and exit status 1."""
     if len(argv) > 1:
@@ -37,18 +49,7 @@ def main(argv: list[str]) -> None:
 
     compilation_cache.enable()
     try:
-        if mode_flag.value == "train":
-            from scoreinv.train import train
-
-            train(config_flag.value, workdir)
-        elif mode_flag.value == "prepare":
-            from scoreinv.prepare import prepare
-
-            prepare(config_flag.value, workdir)
-        else:
-            from scoreinv.reconstruct import reconstruct
-
-            reconstruct(config_flag.value, workdir)
+        run(mode_flag.value, config_flag.value, workdir)
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("SCOREINV_TRACEBACK"):
             raise

@@ -25,8 +25,10 @@ def get_config() -> ConfigDict:
     operator.acceleration = (4.0,)  # mri: matrix columns per measured column, one task each
     operator.center_fraction = 0.04  # mri: fraction of columns measured around the centre of k-space
     operator.views = (23,)  # ct: number of projection angles, one task each
+    operator.full_views = 0  # ct: views of the sinogram that `views` are masked from; 0: a transform of those alone
     operator.degrees = 90.0  # ct, limited_angle: angular range the views cover
     operator.detectors = 0  # ct: detector bins; 0: enough to see the whole image
+    operator.oversample = 1  # evaluate, sweep, tune: the measured object is this many times finer than the image
     operator.noise_std = 0.0  # noise on each real number measured, in the unit of the measurement
 
     config.sampler = sampler = ConfigDict()
@@ -40,6 +42,7 @@ def get_config() -> ConfigDict:
     sampler.spin = 1  # the network sees each state shifted at random within blocks of this many pixels; 1: as it is
     sampler.settings = ""  # the method's own, e.g. "churn=0.3, lam=0.5"
     sampler.steps = 39  # steps of the time grid
+    sampler.calls = 0  # network calls allowed per draw, which then choose the steps; 0: `steps` steps
     sampler.grid = "geometric"  # geometric | karras | linear
     sampler.sigma_max = 0.4  # noise level the sampler starts at
     sampler.sigma_min = 0.01  # noise level it ends at
@@ -47,10 +50,33 @@ def get_config() -> ConfigDict:
     sampler.samples = 8  # draws; their mean is the reconstruction
     sampler.batch_size = 4  # draws per call of the compiled program
 
+    # Further methods of an evaluation or sweep: name -> fields of `sampler` that differ, as {"song2022": {"steps": 9}}.
+    # A name that is a method needs no field `method`; the sampler above itself is called scoreinv.
+    config.methods = ConfigDict()
     config.baselines = ("direct", "tv")  # cgls | direct | sirt | tv | wavelet
     config.baseline_settings = settings = ConfigDict()
     settings.tv = ConfigDict({"lam": 0.003, "iterations": 300})
     settings.wavelet = ConfigDict({"lam": 0.003})
+
+    config.evaluate = evaluate = ConfigDict()
+    evaluate.split = "test"  # test | validation
+    evaluate.methods = ()  # any of baselines, `methods`, samplers, scoreinv; empty: `baselines`, `methods`, scoreinv
+    evaluate.slices = 0  # number of slices, spread over the subjects; 0: all
+    evaluate.region = "all"  # pixels that PSNR, SSIM and RMSE are taken over: all | circle (the field of view of CT)
+
+    # Split, slices and region of a sweep are those of `evaluate`.
+    config.sweep = sweep = ConfigDict()
+    # "name=value,value; name=value,value", a name being a field of `operator` or `sampler`, a setting of the method,
+    # `<baseline>.<setting>`, or `method` (values: an entry of `methods`, a baseline, any sampler, or scoreinv for the
+    # sampler above); e.g. "lam=0.2,0.6,1.0; acceleration=4,8"
+    sweep.over = ""
+    sweep.combine = "grid"  # grid: every combination | list: the first values, then the second ones, ...
+
+    config.tune = tune = ConfigDict()
+    tune.ranges = ""  # "name=low:high" or "name=low:high:log", as in "lam=0:1; snr=0.2:0.8"; empty: the authors' ranges
+    tune.objective = "ssim"  # ssim | psnr, the mean over validation slices
+    tune.trials = 100  # of the study, over all processes and restarts
+    tune.slices = 8  # number of validation slices, spread over the subjects
 
     config.data = data = ConfigDict()
     data.folders = ()  # training volumes: folders of NIfTI, DICOM, HDF5 or npy files

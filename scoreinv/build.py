@@ -1,9 +1,11 @@
 """Configuration to objects: the only tables from names to constructors."""
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,11 @@ from scoreinv.data.measurements import read_mask
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.operators import ct, mri
-from scoreinv.operators.base import LinearOperator
+from scoreinv.operators.base import LinearOperator, Measurement
 from scoreinv.prior import Prior, channelwise, cycle_spinning
 from scoreinv.samplers.ald_proximal import ald_proximal
 from scoreinv.samplers.base import Reconstruct
+from scoreinv.samplers.calls import count_network_calls
 from scoreinv.samplers.conditioning import pseudo_inverse_start, zero_start
 from scoreinv.samplers.daps import daps
 from scoreinv.samplers.ddnm import ddnm
@@ -288,7 +291,44 @@ def _predictor(config, method: Callable) -> dict[str, Predictor]:
     return {"predictor": chosen}
 
 
-def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], dict[str, Any]]:
+@dataclass(frozen=True)
+class Sampler:
+    """A published method with its structure: all that another compiled program is needed for, and nothing else.
+
+    Called inside the program as `sampler(prior, settings)` with what is data (lam, snr, eta, the noise levels).
+    """
+
+    method: Callable
+    grid: Callable
+    start: Callable
+    steps: int
+    spin: int
+    structure: tuple[tuple[str, Any], ...]
+
+    def __call__(self, prior: Prior, settings: Mapping[str, Any]) -> Reconstruct:
+        prior = cycle_spinning(prior, self.spin) if self.spin > 1 else prior
+        times = self.grid(prior.sde, self.steps, **settings["levels"])
+        return self.method(prior, times=times, start=self.start, **dict(self.structure), **settings["method"])
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A classical method with its structure; called like a `Sampler`, but it looks at no prior."""
+
+    method: Callable
+    structure: tuple[tuple[str, int], ...]
+
+    def __call__(self, prior: Prior, settings: Mapping[str, Any]) -> Reconstruct:
+        return self.method(**dict(self.structure), **settings["method"])
+
+
+def _split(settings: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:
+    """(structure, data) of a method's settings."""
+    structure = tuple((name, value) for name, value in settings.items() if isinstance(value, int))
+    return structure, {name: jnp.float32(value) for name, value in settings.items() if isinstance(value, float)}
+
+
+def sampler(config) -> tuple[Sampler, dict[str, Any]]:
     """The conditional sampler of a `config.sampler` section.
 
     Returns:
@@ -299,9 +339,7 @@ def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], 
     method, defaults = choose(SAMPLERS, config.method, "sampler.method")
     chosen = sampler_settings(method, defaults)
     chosen |= _parse_settings(config.settings, chosen, config.method)
-    structure: dict[str, Any] = {name: value for name, value in chosen.items() if isinstance(value, int)}
-    structure |= _predictor(config, method)
-    data = {name: jnp.float32(value) for name, value in chosen.items() if isinstance(value, float)}
+    structure, data = _split(chosen)
     levels = {"sigma_min": jnp.float32(config.sigma_min), "sigma_max": jnp.float32(config.sigma_max)}
     grid = choose(TIME_GRIDS, config.grid, "sampler.grid")
     start = choose(STARTS, config.start, "sampler.start")
@@ -310,14 +348,39 @@ def sampler(config) -> tuple[Callable[[Prior, Mapping[str, Any]], Reconstruct], 
             f"sampler.steps={config.steps}, samples={config.samples}, sigma_min={config.sigma_min}, "
             f"sigma_max={config.sigma_max}; give positive numbers with sigma_min < sigma_max"
         )
+    settings = {"levels": levels, "method": data}
+    structure = (*structure, *_predictor(config, method).items())
+    make = Sampler(method, grid, start, config.steps, config.spin, structure)
+    return _within(config.calls, make, settings) if config.calls else make, settings
 
-    def make(prior, settings):
-        if config.spin > 1:
-            prior = cycle_spinning(prior, config.spin)
-        times = grid(prior.sde, config.steps, **settings["levels"])
-        return method(prior, times=times, start=start, **structure, **settings["method"])
 
-    return make, {"levels": levels, "method": data}
+def network_calls(make: Sampler | Baseline, settings: Mapping[str, Any]) -> int:
+    """Evaluations of the network that one image takes, counted in the program of a stand-in of 8 x 8 pixels."""
+    prior = Prior(VESDE(), lambda x, t: -x, (8, 8, 1))
+    measurement = Measurement(
+        jnp.zeros((8, 8), jnp.complex64), LinearOperator(jnp.ones((8, 8)), mri.FourierTransform()), jnp.float32(0)
+    )
+    return count_network_calls(lambda prior: make(prior, settings), prior, jax.random.key(0), measurement)
+
+
+def _within(calls: int, make: Sampler, settings: Mapping[str, Any]) -> Sampler:
+    """The sampler with the most steps whose network calls stay within a number; they are affine in the steps."""
+    one, two = (network_calls(dataclasses.replace(make, steps=steps), settings) for steps in (1, 2))
+    if calls < one:
+        raise ValueError(f"sampler.calls={calls}, but one step of the method takes {one} network calls; allow more")
+    return dataclasses.replace(make, steps=1 + (calls - one) // (two - one))
+
+
+def baseline_method(config, name: str) -> tuple[Baseline, dict[str, Any]]:
+    """(make, settings) of a classical reconstruction, with its values from `config.baseline_settings`."""
+    given = config.baseline_settings.get(name, {})
+    chosen = sampler_settings(choose(BASELINES, name, "baseline"), given)
+    unknown = sorted(set(given) - set(chosen))
+    if unknown:
+        takes = ", ".join(sorted(chosen)) or "none"
+        raise ValueError(f"baseline_settings.{name}.{unknown[0]} is no setting of the baseline; it takes {takes}")
+    structure, data = _split(chosen)
+    return Baseline(BASELINES[name], structure), {"method": data}
 
 
 def baseline(config, name: str) -> Reconstruct:
@@ -326,7 +389,7 @@ def baseline(config, name: str) -> Reconstruct:
     return method(**config.baseline_settings.get(name, {}))
 
 
-def _mri_operators(config, shape, key) -> list[tuple[str, LinearOperator]]:
+def _mri_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
     masks = {
         "equispaced": lambda r: mri.equispaced_mask(shape[:2], r, config.center_fraction),
         "random": lambda r: mri.random_mask(key, shape[:2], r, config.center_fraction),
@@ -339,36 +402,53 @@ def _mri_operators(config, shape, key) -> list[tuple[str, LinearOperator]]:
     return [(f"{r:g}x", LinearOperator(make(r), transform)) for r in config.acceleration]
 
 
-def _ct_operators(config, shape, key) -> list[tuple[str, LinearOperator]]:
-    operators = []
-    for views in config.views:
-        if views < 1:
-            raise ValueError(f"operator.views={views}; give at least 1 view")
-        degrees = choose({"sparse_view": 180.0, "limited_angle": config.degrees}, config.mask, "operator.mask for ct")
-        if not 0 < degrees <= 180:
-            raise ValueError(f"operator.degrees={degrees}; give a range above 0 and up to 180")
-        # The transform holds the measured views alone, which is cheaper than masking a full sinogram.
-        transform = ct.radon_transform(np.deg2rad(degrees) * np.arange(views) / views, shape[:2], config.detectors)
-        name = f"{views}-views" if degrees == 180 else f"{views}-views-{degrees:g}-degrees"
-        operators.append((name, LinearOperator(jnp.ones((views, 1)), transform)))
-    return operators
+def _ct_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
+    degrees = choose({"sparse_view": 180.0, "limited_angle": config.degrees}, config.mask, "operator.mask for ct")
+    if not 0 < degrees <= 180:
+        raise ValueError(f"operator.degrees={degrees}; give a range above 0 and up to 180")
+    if min(config.views) < 1:
+        raise ValueError(f"operator.views={min(config.views)}; give at least 1 view")
+    full = config.full_views or (max(shape) if shared else 0)
+    make = _masked_views if full else _views_alone
+    suffix = "views" if degrees == 180 else f"views-{degrees:g}-degrees"
+    return [(f"{n}-{suffix}", make(n, degrees, shape[:2], config.detectors, full)) for n in config.views]
+
+
+def _views_alone(views, degrees, shape, detectors, _) -> LinearOperator:
+    """A transform of the measured views, which is cheaper than masking a full sinogram."""
+    angles = np.deg2rad(degrees) * np.arange(views) / views
+    return LinearOperator(jnp.ones((views, 1)), ct.radon_transform(angles, shape, detectors))
+
+
+def _masked_views(views, degrees, shape, detectors, full) -> LinearOperator:
+    """A mask on a full sinogram, which other numbers of views share."""
+    inside = round(full * degrees / 180)
+    mask = jnp.pad(ct.sparse_view_mask(inside, views), ((0, full - inside), (0, 0)))
+    return LinearOperator(mask, _full_sinogram(full, shape, detectors))
+
+
+@lru_cache(maxsize=4)
+def _full_sinogram(views: int, shape: tuple[int, int], detectors: int) -> ct.RadonTransform:
+    return ct.radon_transform(ct.uniform_angles(views), shape, detectors)
 
 
 MODALITIES = {"ct": _ct_operators, "mri": _mri_operators}
 
 
-def operators(config, shape: tuple[int, int, int], key) -> list[tuple[str, LinearOperator]]:
+def operators(config, shape: tuple[int, int, int], key, shared: bool = False) -> list[tuple[str, LinearOperator]]:
     """The measurement operators of a `config.operator` section for images of one shape, each with a short name.
 
     Args:
         config: the section.
         shape: (H, W, C) of the image.
         key: PRNG key of random masks.
+        shared: whether operators of other masks, accelerations and numbers of views are to have the same transform, so
+            that one compiled program takes them all.
 
     Returns:
         One (name, operator) for each acceleration or number of views.
     """
-    return choose(MODALITIES, config.modality, "operator.modality")(config, shape, key)
+    return choose(MODALITIES, config.modality, "operator.modality")(config, shape, key, shared)
 
 
 def fit_channels(prior: Prior, channels: int) -> Prior:

@@ -126,3 +126,38 @@ def _bar(figure: Figure, axes: Axes, mappable: AxesImage, unit: str, side: Liter
     axes.tick_params(labelsize=_SMALL - 1, width=0.4, length=2, pad=1.5)
     bar.locator = MaxNLocator(5)
     axes.set_title(unit, fontsize=_SMALL - 1, pad=3)
+
+
+Line = tuple[Sequence[float | int], Sequence[float | int]]
+
+
+def curves(panels: Mapping[str, Mapping[str, Line]], xlabel: str, *, title: str = "", markers: str = "o-") -> Figure:
+    """Lines over one horizontal axis, a panel for each quantity, with one legend.
+
+    Args:
+        panels: vertical label -> line name -> (x, y).
+        xlabel: horizontal label.
+        title: heading.
+        markers: matplotlib's format of the lines.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    if not any(panels.values()):
+        raise ValueError("no line to draw; give at least one")
+    figure = Figure(figsize=(0.4 + 3.6 * len(panels), 3.4), dpi=_DPI, layout="constrained")
+    for axes, (ylabel, lines) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        for name, (x, y) in lines.items():
+            axes.plot(x, y, markers, label=name, markersize=3, linewidth=1)
+        axes.set_xlabel(xlabel, fontsize=_SMALL)
+        axes.set_ylabel(ylabel, fontsize=_SMALL)
+        axes.tick_params(labelsize=_SMALL)
+        axes.grid(linewidth=0.3)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=_SMALL, loc="outside lower center", ncols=4, frameon=False)
+    if title:
+        figure.suptitle(title, fontsize=_LARGE)
+    return figure

@@ -10,9 +10,10 @@ LAYERS = [
     {"sde", "parallel", "compilation_cache"},
     {"operators"},
     {"samplers", "prior", "models", "data", "losses", "metrics", "baselines", "figures", "checkpoints", "uncertainty"},
-    {"build"},
-    {"tasks"},
-    {"prepare", "train", "reconstruct"},
+    {"build", "results", "summary"},
+    {"tasks", "conditions"},
+    {"comparison"},
+    {"prepare", "train", "reconstruct", "evaluate", "sweep", "tune"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

@@ -1,0 +1,66 @@
+"""The fast form of an experiment: the same code on phantoms with an untrained network. Its figures mean nothing."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs import default
+from scoreinv import build
+from scoreinv.checkpoints import save_prior
+from scoreinv.data.phantoms import random_ellipses
+
+SIDE, SLICES = 32, 3
+SUBJECTS = {"validation": ("sub-0",), "test": ("sub-1", "sub-2")}
+
+
+def write_phantoms(folder: Path) -> Path:
+    """A folder with one volume of random ellipses for each subject."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(3):
+        keys = jax.random.split(jax.random.key(number), SLICES)
+        volume = np.stack([np.asarray(random_ellipses(key, (2 * SIDE, 2 * SIDE)))[..., 0] for key in keys])
+        np.save(folder / f"sub-{number}.npy", volume)
+    return folder
+
+
+def write_prior(path: Path) -> Path:
+    """A prior file of a small network as initialised."""
+    config = default.get_config()
+    config.data.size = SIDE
+    config.model.update({"nf": 8, "ch_mult": (1,), "patch_size": 2, "image_size": SIDE})
+    model = build.model(config.model)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, SIDE, SIDE, 1)), jnp.ones(1))["params"]
+    save_prior(path, params, build.prior_metadata(config))
+    return path
+
+
+def shrink(config, folder: Path):
+    """Turns a configuration, in place, into one of seconds: phantoms and the prior in `folder`, few calls, few slices.
+
+    Args:
+        config: any configuration; its parts are shrunk too.
+        folder: holds `volumes` and `prior.safetensors`; they are written if missing.
+
+    Returns:
+        The configuration.
+    """
+    if not (folder / "prior.safetensors").exists():
+        write_phantoms(folder / "volumes")
+        write_prior(folder / "prior.safetensors")
+    for part in config.parts.values():
+        shrink(part, folder)
+    config.prior = str(folder / "prior.safetensors")
+    config.data.update({"folders": (str(folder / "volumes"),), "size": SIDE, "intensity": "none"})
+    config.data.update({"subject_pattern": r"(sub-\d+)", "validation_fraction": 0.0, "test_fraction": 0.0})
+    config.data.update({"validation_subjects": SUBJECTS["validation"], "test_subjects": SUBJECTS["test"]})
+    config.operator.full_views = config.operator.full_views and 96
+    config.sampler.update({"calls": 5, "samples": min(2, config.sampler.samples)})
+    for fields in config.methods.values():
+        fields.update({"calls": 5})
+    for settings in config.baseline_settings.values():
+        settings.iterations = 3
+    config.evaluate.slices = 2
+    config.tune.update({"trials": 2, "slices": 2})
+    return config

@@ -1,0 +1,264 @@
+"""Reconstructs slices under conditions: the compiled programs and the loop behind evaluations, sweeps and tuning."""
+
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jaxtyping import Array, Float
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from scoreinv import build, metrics, parallel
+from scoreinv.conditions import Condition
+from scoreinv.data.slices import load_slices
+from scoreinv.operators.base import LinearOperator, block_mean, simulate
+from scoreinv.prior import Prior, side_multiple
+from scoreinv.results import ResultFile
+
+METRICS = ("psnr", "ssim", "rmse")
+SLICE = ("subject", "volume", "slice")
+REGIONS = {"all": lambda shape: jnp.ones(shape), "circle": metrics.circular_region}
+SPLITS = ("test", "validation")
+POLL_SECONDS = 0.5
+
+
+class Slices(NamedTuple):
+    """The true images of a comparison.
+
+    Attributes:
+        images: [N, s H, s W, 1] in [0, 1], `oversample` = s times finer than what is reconstructed.
+        names: (subject, volume, slice) of each; `volume` counts those of a subject that have the slice.
+        oversample: pixels of the object per pixel of the reconstruction and axis.
+    """
+
+    images: Float[np.ndarray, "N H W 1"]
+    names: tuple[tuple[str, int, int], ...]
+    oversample: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the reconstructions."""
+        return (self.images.shape[1] // self.oversample, self.images.shape[2] // self.oversample, 1)
+
+
+class Outcome(NamedTuple):
+    """What a program makes of one slice (or, with a first axis, of several): scores, mean and spread of the draws."""
+
+    psnr: Float[Array, "*n"]
+    ssim: Float[Array, "*n"]
+    rmse: Float[Array, "*n"]
+    mean: Float[Array, "*n H W C"]
+    std: Float[Array, "*n H W C"]
+
+
+def choose_slices(config, split: str, count: int) -> Slices:
+    """Slices of a split, the same at every call.
+
+    Args:
+        config: the configuration; `data` names the files and the image side, `operator.oversample` the finer object.
+        split: "test" or "validation".
+        count: number of slices, spread over the subjects; 0: all.
+
+    Raises:
+        ValueError: no such split, nothing in it, or a negative count.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown evaluate.split {split!r}; choose one of {', '.join(SPLITS)}")
+    if count < 0:
+        raise ValueError(f"{count} slices; give a number of slices, or 0 for all")
+    oversample = max(1, config.operator.oversample)
+    data = ConfigDict(config.data)
+    data.size = config.data.size * oversample
+    every = load_slices(data, split)
+    seen: dict[tuple[str, int], int] = {}
+    names = []
+    for subject, index in zip(every.subjects, every.indices, strict=True):
+        seen[subject, index] = seen.get((subject, index), -1) + 1
+        names.append((subject, seen[subject, index], index))
+    chosen = spread(every.subjects, count or len(names))
+    return Slices(every.images[chosen], tuple(names[i] for i in chosen), oversample)
+
+
+def spread(subjects: Sequence[str], count: int) -> list[int]:
+    """Indices of `count` slices: as even over the subjects as their numbers allow, evenly spaced within each."""
+    own = {subject: [i for i, s in enumerate(subjects) if s == subject] for subject in dict.fromkeys(subjects)}
+    shares = dict.fromkeys(own, 0)
+    for _ in range(min(count, len(subjects))):
+        shares[min((s for s in own if shares[s] < len(own[s])), key=lambda s: shares[s])] += 1
+    return sorted(own[s][int((i + 0.5) * len(own[s]) / n)] for s, n in shares.items() for i in range(n))
+
+
+def fitting_prior(config, shape: tuple[int, int, int]) -> Prior:
+    """The prior of a configuration, for images of `shape`.
+
+    Raises:
+        ValueError: a side that its network does not take.
+    """
+    prior = build.fit_channels(build.load_prior(config.prior), shape[2])
+    multiple = side_multiple(prior)
+    if shape[0] % multiple or shape[1] % multiple:
+        raise ValueError(f"data.size={shape[0]}, but the prior's network takes multiples of {multiple}; set data.size")
+    if shape[:2] != prior.shape[:2]:
+        logging.warning("the prior was trained at %d x %d, the slices are %d x %d", *prior.shape[:2], *shape[:2])
+    return prior
+
+
+def _reconstruct(make, samples, batch_size, oversample, shared, image, mask, noise_std, settings, key) -> Outcome:
+    """Measures one slice, reconstructs the measurement and scores the mean of the draws."""
+    prior, transform, model, region = shared
+    noise_key, key = jax.random.split(key)
+    measured = simulate(noise_key, LinearOperator(mask, model), image, noise_std)
+    measurement = measured._replace(operator=LinearOperator(mask, transform))
+
+    def draw(key):
+        return make(prior, settings)(key, measurement)
+
+    keys = jax.random.split(key, samples)
+    draws = jax.vmap(draw)(keys) if samples <= batch_size else jax.lax.map(draw, keys, batch_size=batch_size)
+    mean, truth = draws.mean(0), block_mean(image, oversample)
+    scores = {name: getattr(metrics, name)(mean, truth, region) for name in METRICS}
+    return Outcome(**scores, mean=mean, std=draws.std(0))
+
+
+class Runner:
+    """Reconstructs (condition, slice) pairs; conditions of one structure and transform share a compiled program.
+
+    Args:
+        prior: the prior.
+        slices: the true images.
+        region: name of the pixels that are scored, a key of `REGIONS`.
+        seed: of measurement noise and draws. They depend on it and on the slice's name alone, so that every condition
+            sees the same noise.
+
+    Attributes:
+        compilations: how many programs were compiled.
+        seconds: time spent in them, compilation left out.
+    """
+
+    def __init__(self, prior: Prior, slices: Slices, region: str, seed: int):
+        self.prior, self.slices = prior, slices
+        self.region = build.choose(REGIONS, region, "evaluate.region")(slices.shape[:2])
+        keys = [zlib.crc32("/".join(map(str, name)).encode()) for name in slices.names]
+        self._keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(keys, jnp.uint32))
+        self._programs: dict[Any, Callable] = {}
+        self.compilations, self.seconds = 0, 0.0
+
+    def __call__(self, pairs: Sequence[tuple[Condition, int]]) -> tuple[Outcome, float]:
+        """Outcomes of pairs that share a program (at most `pairs_per_call` of them), and the seconds one took."""
+        first, size = pairs[0][0], pairs_per_call(pairs[0][0])
+        conditions, indices = zip(*pairs, *[pairs[-1]] * (size - len(pairs)), strict=True)
+        index = np.asarray(indices)
+        shared = (self.prior, first.operator.transform, first.model, self.region)
+        batch = (
+            jnp.asarray(self.slices.images[index]),
+            jnp.stack([c.operator.mask for c in conditions]),
+            jnp.asarray([c.noise_std for c in conditions], jnp.float32),
+            jax.tree.map(lambda *values: jnp.stack(values), *(c.settings for c in conditions)),
+            self._keys[index],
+        )
+        program = self._program(first, shared, batch)
+        started = time.perf_counter()
+        outcome = jax.block_until_ready(program(shared, *batch))
+        seconds = time.perf_counter() - started
+        self.seconds += seconds
+        return jax.tree.map(lambda x: np.asarray(x[: len(pairs)]), outcome), seconds / size
+
+    def _program(self, condition: Condition, shared, batch) -> Callable:
+        if program_of(condition) not in self._programs:
+            self.compilations += 1
+            fn = partial(_reconstruct, condition.make, condition.samples, condition.batch_size, self.slices.oversample)
+            self._programs[program_of(condition)] = parallel.compile_batch(fn, shared, *batch)
+        return self._programs[program_of(condition)]
+
+
+def program_of(condition: Condition) -> Any:
+    """What two conditions have in common when they share a compiled program."""
+    structure = (condition.make, condition.samples, condition.batch_size)
+    return (*structure, id(condition.operator.transform), id(condition.model), condition.operator.mask.shape)
+
+
+def pairs_per_call(condition: Condition) -> int:
+    """How many (condition, slice) pairs go into one call, so that a device draws `batch_size` images at a time."""
+    return jax.local_device_count() * max(1, condition.batch_size // condition.samples)
+
+
+def units_of(conditions: Sequence[Condition], slices: int) -> list[list[tuple[Condition, int]]]:
+    """All pairs in portions for one call each, in an order that depends on the arguments alone."""
+    groups: dict[Any, list[tuple[Condition, int]]] = {}
+    for condition in conditions:
+        groups.setdefault(program_of(condition), []).extend((condition, i) for i in range(slices))
+    units = []
+    for pairs in groups.values():
+        size = pairs_per_call(pairs[0][0])
+        units += [pairs[start : start + size] for start in range(0, len(pairs), size)]
+    return units
+
+
+def columns_of(conditions: Sequence[Condition]) -> tuple[str, ...]:
+    """The columns of a comparison's CSV file."""
+    return (*conditions[0].labels, *SLICE, *METRICS, "network_calls", "seconds")
+
+
+def run(path: Path, conditions: Sequence[Condition], runner: Runner, description: str) -> None:
+    """Completes a CSV file with a row for every slice under every condition.
+
+    Rows that are there are not computed again; portions that another process works on are left to it.
+
+    Args:
+        path: the CSV file.
+        conditions: what to compare.
+        runner: reconstructs.
+        description: of the progress bar.
+    """
+    file = ResultFile(path, columns_of(conditions))
+    names = runner.slices.names
+    units = list(enumerate(units_of(conditions, len(names))))
+    wanted = {_identity(_labelled(pair, names)) for _, unit in units for pair in unit}
+    with file.claims() as claims, tqdm(total=len(wanted), desc=description, unit="image") as bar:
+        while units := [(i, unit) for i, unit in units if _missing(file, unit, names)]:
+            busy = 0
+            for number, unit in units:
+                with claims.claim(number) as mine:
+                    missing = _missing(file, unit, names) if mine else []
+                    if missing:
+                        file.append(_rows(missing, runner))
+                busy += not mine
+                bar.update(len(wanted & _done(file)) - bar.n)
+            if busy == len(units):
+                time.sleep(POLL_SECONDS)
+        bar.update(len(wanted & _done(file)) - bar.n)
+
+
+def _rows(pairs, runner: Runner) -> list[dict[str, Any]]:
+    outcome, seconds = runner(pairs)
+    return [
+        _labelled(pair, runner.slices.names)
+        | {name: f"{getattr(outcome, name)[i]:.6g}" for name in METRICS}
+        | {"network_calls": pair[0].network_calls, "seconds": f"{seconds:.4g}"}
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def _labelled(pair: tuple[Condition, int], names) -> dict[str, Any]:
+    condition, index = pair
+    return condition.labels | dict(zip(SLICE, names[index], strict=True))
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(value) for name, value in row.items() if name not in (*METRICS, "network_calls", "seconds"))
+
+
+def _done(file: ResultFile) -> set[tuple[str, ...]]:
+    return {_identity(row) for row in file.rows()}
+
+
+def _missing(file: ResultFile, unit, names) -> list[tuple[Condition, int]]:
+    done = _done(file)
+    return [pair for pair in unit if _identity(_labelled(pair, names)) not in done]

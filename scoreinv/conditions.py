@@ -1,0 +1,268 @@
+"""What is compared: methods under measurements, with the values that a sweep gives them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from scoreinv import build
+from scoreinv.operators.base import LinearOperator, Transform, forward_model
+
+DEFAULT_METHOD = "scoreinv"
+NOT_SWEPT = ("modality", "oversample")  # the slices of a run are prepared for one of them
+Point = Mapping[str, str]
+
+
+class Condition(NamedTuple):
+    """One method under one measurement.
+
+    Attributes:
+        labels: what tells it from the others, for the columns of a table; "" where an axis does not concern the method.
+        make: the method's structure; conditions of equal structure and transform share a compiled program.
+        settings: the method's data.
+        samples: draws whose mean is the reconstruction.
+        batch_size: draws per call of the program.
+        operator: reconstructs.
+        model: makes the coefficients of a (finer) object; the operator's own transform unless oversampled.
+        noise_std: of the measurement.
+        network_calls: per image, over all draws.
+    """
+
+    labels: dict[str, str]
+    make: build.Sampler | build.Baseline
+    settings: Any
+    samples: int
+    batch_size: int
+    operator: LinearOperator
+    model: Any
+    noise_std: float
+    network_calls: int
+
+
+def parse_axes(text: str) -> dict[str, tuple[str, ...]]:
+    """The axes in "name=value,value; name=value,value".
+
+    Raises:
+        ValueError: an axis without values, or named twice.
+    """
+    axes: dict[str, tuple[str, ...]] = {}
+    for item in filter(None, (part.strip() for part in text.split(";"))):
+        name, _, values = (part.strip() for part in item.partition("="))
+        split = tuple(value.strip() for value in values.split(",") if value.strip())
+        if not name or not split or name in axes:
+            raise ValueError(f"sweep.over: {item!r} is no axis; write name=value,value with another name for each axis")
+        axes[name] = split
+    return axes
+
+
+def points(text: str, combine: str) -> list[dict[str, str]]:
+    """Every point of a sweep as axis -> value.
+
+    Args:
+        text: the axes, see `parse_axes`.
+        combine: "grid": every combination; "list": the i-th values of all axes together.
+
+    Raises:
+        ValueError: no axis, an unknown `combine`, or lists of different lengths.
+    """
+    axes = parse_axes(text)
+    if not axes:
+        raise ValueError('sweep.over is empty; give axes as in "lam=0.2,0.6,1.0; acceleration=4,8"')
+    lengths = {len(values) for values in axes.values()}
+    if combine == "list" and len(lengths) > 1:
+        raise ValueError(f"sweep.over: a list needs as many values on each axis, got {sorted(lengths)}; or use a grid")
+    combined = build.choose({"grid": product, "list": zip}, combine, "sweep.combine")(*axes.values())
+    return [dict(zip(axes, values, strict=True)) for values in combined]
+
+
+def method_names(config) -> tuple[str, ...]:
+    """What an evaluation compares: `evaluate.methods`, or the baselines, the entries of `methods` and the sampler."""
+    return tuple(config.evaluate.methods) or (*config.baselines, *config.methods, DEFAULT_METHOD)
+
+
+def with_method(config, name: str) -> ConfigDict:
+    """A copy of the configuration whose sampler is the method called `name`.
+
+    Raises:
+        ValueError: no such method, or an entry of `methods` with an unknown field.
+    """
+    config = config.copy_and_resolve_references()
+    if name in config.methods:
+        fields = {"settings": "", "method": name} if name in build.SAMPLERS else {}
+        fields |= dict(config.methods[name])
+        unknown = sorted(set(fields) - set(config.sampler))
+        if unknown:
+            raise ValueError(f"methods.{name}.{unknown[0]} is no field of sampler; fields: {', '.join(config.sampler)}")
+        config.sampler.update(fields)
+    elif name in build.SAMPLERS:
+        config.sampler.update({"method": name, "settings": ""})
+    elif name != DEFAULT_METHOD and name not in build.BASELINES:
+        known = sorted({DEFAULT_METHOD, *config.methods, *build.BASELINES, *build.SAMPLERS})
+        raise ValueError(f"unknown method {name!r}; choose one of {', '.join(known)}")
+    return config
+
+
+def is_baseline(config, name: str) -> bool:
+    """Whether a method's name means a baseline: it does unless `methods` uses the name for something else."""
+    return name in build.BASELINES and name not in config.methods
+
+
+def set_axis(config, method: str, name: str, value: str) -> bool:
+    """Gives a configuration the value of one axis.
+
+    Args:
+        config: the copy made by `with_method`; changed in place.
+        method: the method's name.
+        name: `field` or `section.field` of operator or sampler, a setting of the method, or `<baseline>.<setting>`.
+        value: as written.
+
+    Returns:
+        Whether the axis concerns the method.
+
+    Raises:
+        ValueError: a value of another type than the field's.
+    """
+    section, _, field = name.rpartition(".")
+    if field in NOT_SWEPT:
+        raise ValueError(f"sweep.over: {name!r} is one value for a whole run; set config.operator.{field}")
+    if section in build.BASELINES:
+        known = build.sampler_settings(build.BASELINES[section], {})
+        if section == method and field in known:
+            values = ConfigDict(config.baseline_settings.get(section, {}))
+            values[field] = _typed(name, value, known[field])
+            config.baseline_settings[section] = values
+        return section == method and field in known
+    if section in ("", "operator") and field in config.operator:
+        config.operator[field] = _typed(name, value, config.operator[field])
+        return True
+    if is_baseline(config, method):
+        return False
+    if section in ("", "sampler") and field in config.sampler:
+        config.sampler[field] = _typed(name, value, config.sampler[field])
+        return True
+    if section in ("", "sampler") and field in build.sampler_settings(*build.SAMPLERS[config.sampler.method]):
+        config.sampler.settings = ", ".join(filter(None, (config.sampler.settings, f"{field}={value}")))
+        return True
+    return False
+
+
+def _typed(name: str, value: str, like):
+    one = like[0] if isinstance(like, tuple) else like
+    try:
+        typed = type(one)(value)
+    except ValueError as error:
+        raise ValueError(f"{name}={value!r}; give a value of type {type(one).__name__}, as in {name}={one}") from error
+    return (typed,) if isinstance(like, tuple) else typed
+
+
+def point_conditions(config, sweep: Sequence[Point], shape: tuple[int, int, int]) -> list[Condition]:
+    """The conditions of a sweep.
+
+    Args:
+        config: the configuration.
+        sweep: axis -> value for each point; the axis `method` names the method.
+        shape: (H, W, C) of the images.
+
+    Returns:
+        One condition a point; points that differ in axes that do not concern their method are one.
+
+    Raises:
+        ValueError: an axis that concerns no method, or anything wrong with a value.
+    """
+    configured: dict[tuple[str, ...], tuple[dict[str, str], str, ConfigDict]] = {}
+    unused = {name for point in sweep for name in point if name != "method"}
+    for point in sweep:
+        method = point.get("method", DEFAULT_METHOD)
+        changed, labels = with_method(config, method), {"method": method}
+        for name, value in point.items():
+            if name != "method":
+                concerned = set_axis(changed, method, name, value)
+                labels[name] = value if concerned else ""
+                unused -= {name} if concerned else set()
+        configured.setdefault(tuple(labels.values()), (labels, method, changed))
+    if unused:
+        methods = sorted({point.get("method", DEFAULT_METHOD) for point in sweep})
+        raise ValueError(
+            f"sweep.over: {min(unused)!r} is neither a field of operator or sampler nor a setting of "
+            f"{', '.join(methods)}; {_settings_of(config, methods)}"
+        )
+    return _conditions(list(configured.values()), shape, named=False)
+
+
+def _settings_of(config, methods: Sequence[str]) -> str:
+    own = {
+        name: build.sampler_settings(*build.SAMPLERS[with_method(config, name).sampler.method])
+        for name in methods
+        if not is_baseline(config, name)
+    }
+    return "; ".join(f"{name} takes {', '.join(sorted(settings))}" for name, settings in own.items())
+
+
+def method_conditions(config, shape: tuple[int, int, int]) -> list[Condition]:
+    """The conditions of an evaluation: every method under every operator of the configuration."""
+    configured = [({"method": name}, name, with_method(config, name)) for name in method_names(config)]
+    return _conditions(configured, shape, named=True)
+
+
+def _conditions(configured, shape, named: bool) -> list[Condition]:
+    """Builds what was configured; equal operators are one, and so are equal transforms under different masks."""
+    shared = len({_geometry(config.operator) for _, _, config in configured}) > 1
+    operators: dict[str, list[tuple[str, LinearOperator]]] = {}
+    transforms: dict[Any, Transform] = {}
+    for _, _, config in configured:
+        if _geometry(config.operator) not in operators:
+            mask_key = jax.random.split(jax.random.key(config.seed))[0]
+            built = build.operators(config.operator, shape, mask_key, shared)
+            operators[_geometry(config.operator)] = [
+                (name, replace(o, transform=transforms.setdefault(_identity(o.transform), o.transform)))
+                for name, o in built
+            ]
+    if not named and any(len(several) > 1 for several in operators.values()):
+        raise ValueError("operator.acceleration or operator.views has several values; make them an axis of sweep.over")
+    models = {id(t): forward_model(t, configured[0][2].operator.oversample) for t in transforms.values()}
+    masks = {id(t): _common_mask_shape(t, operators) for t in transforms.values()}
+    calls: dict[build.Sampler | build.Baseline, int] = {}
+    conditions = []
+    for labels, name, config in configured:
+        for operator_name, operator in operators[_geometry(config.operator)]:
+            transform = id(operator.transform)
+            operator = replace(operator, mask=jnp.broadcast_to(operator.mask, masks[transform]))
+            own = labels | {"operator": operator_name} if named else labels
+            conditions.append(_condition(config, name, own, operator, models[transform], calls))
+    return conditions
+
+
+def _common_mask_shape(transform, operators) -> tuple[int, ...]:
+    """One shape for the masks of a transform, lines and points alike, so that a program takes them all."""
+    every = [o for several in operators.values() for _, o in several]
+    return np.broadcast_shapes(*(o.mask.shape for o in every if o.transform is transform))
+
+
+def _geometry(section) -> str:
+    geometry = {name: value for name, value in section.items() if name not in ("noise_std", "oversample")}
+    return json.dumps(geometry, sort_keys=True)
+
+
+def _identity(transform: Transform) -> Any:
+    """Equal for transforms that do the same."""
+    leaves, structure = jax.tree.flatten(transform)
+    return structure, tuple(np.asarray(leaf).tobytes() for leaf in leaves)
+
+
+def _condition(config, name: str, labels, operator: LinearOperator, model, calls) -> Condition:
+    """One condition; `calls` remembers the network calls per draw of each structure."""
+    baseline = is_baseline(config, name)
+    make, settings = build.baseline_method(config, name) if baseline else build.sampler(config.sampler)
+    if not 0 <= config.operator.noise_std < np.inf:
+        raise ValueError(f"operator.noise_std={config.operator.noise_std}; give a finite standard deviation >= 0")
+    if make not in calls:
+        calls[make] = 0 if baseline else build.network_calls(make, settings)
+    samples = 1 if baseline else config.sampler.samples
+    noise_std, batch_size = config.operator.noise_std, config.sampler.batch_size
+    return Condition(labels, make, settings, samples, batch_size, operator, model, noise_std, samples * calls[make])

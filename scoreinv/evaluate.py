@@ -1,0 +1,122 @@
+"""Evaluation driver: methods on the slices of a split; per-slice CSV, summary and figures out."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from absl import logging
+
+from scoreinv.checkpoints import write_atomically
+from scoreinv.comparison import SLICE, Outcome, Runner, choose_slices, fitting_prior, pairs_per_call, run
+from scoreinv.conditions import Condition, method_conditions
+from scoreinv.figures import panel
+from scoreinv.operators.base import block_mean
+from scoreinv.prior import Prior
+from scoreinv.results import claim_settings
+from scoreinv.summary import aligned, labels_of, markdown, read_rows, summarize, table
+
+SECTIONS = ("seed", "operator", "sampler", "methods", "baseline_settings", "data", "evaluate")
+RANKS = ("best", "median", "worst")
+
+
+def evaluate(config, workdir: Path) -> pd.DataFrame:
+    """Evaluates the methods of a configuration on a split.
+
+    Args:
+        config: the whole configuration; `config.parts`, when not empty, holds several to run in turn.
+        workdir: receives `evaluate.csv` (a row for each slice), `summary.md`, `summary.json` and figures of the slices
+            that the last method reconstructs best, at the median and worst; with parts, in a folder for each.
+
+    Returns:
+        The summaries, one row for each method and operator.
+
+    Raises:
+        ValueError: anything wrong with the input, before anything is computed or written.
+    """
+    summaries = [_evaluate(part, folder) for part, folder in parts_of(config, workdir)]
+    return pd.concat(summaries, ignore_index=True)
+
+
+def parts_of(config, workdir: Path) -> Iterator[tuple]:
+    """(configuration, directory) of each part, or the configuration itself."""
+    if not config.parts:
+        yield config, workdir
+    for name, part in config.parts.items():
+        yield part, workdir / name
+
+
+def _evaluate(config, workdir: Path) -> pd.DataFrame:
+    shape = (config.data.size, config.data.size, 1)
+    conditions = method_conditions(config, shape)
+    prior = fitting_prior(config, shape)
+    slices = choose_slices(config, config.evaluate.split, config.evaluate.slices)
+    runner = Runner(prior, slices, config.evaluate.region, config.seed)
+    claim_settings(workdir / "evaluate.json", settings_of(config, prior, ("operator.acceleration", "operator.views")))
+    run(workdir / "evaluate.csv", conditions, runner, "evaluating")
+    rows = read_rows(workdir / "evaluate.csv")
+    summary = summarize(rows)
+    write_summary(workdir, summary, labels_of(rows))
+    for condition in conditions:
+        if condition.labels["method"] == conditions[-1].labels["method"]:
+            _figures(workdir, rows, [c for c in conditions if _same_operator(c, condition)], runner)
+    logging.info("%d compilations; evaluate.csv, summary.* and figures are in %s", runner.compilations, workdir)
+    return summary
+
+
+def settings_of(config, prior: Prior, free: tuple[str, ...] = ()) -> dict[str, object]:
+    """All that decides what a row of results holds, flat; `free` are fields that the row itself names."""
+    nested = {name: value for name, value in config.to_dict().items() if name in SECTIONS}
+    flat = flax.traverse_util.flatten_dict(nested, sep=".")
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(prior):
+        digest.update(np.asarray(leaf).tobytes())
+    free = (*free, "sampler.batch_size", "evaluate.slices", "evaluate.methods")
+    return {k: v for k, v in flat.items() if k not in free} | {"prior": digest.hexdigest()}
+
+
+def write_summary(workdir: Path, summary: pd.DataFrame, labels: list[str]) -> None:
+    """Writes summary.md and summary.json, and prints the table."""
+    full = markdown(table(summary, labels, subjects=True))
+    write_atomically(workdir / "summary.md", lambda path: path.write_text(full))
+    text = json.dumps(json.loads(summary.to_json(orient="records")), indent=1) + "\n"
+    write_atomically(workdir / "summary.json", lambda path: path.write_text(text))
+    print(aligned(table(summary, labels)))
+
+
+def _same_operator(a: Condition, b: Condition) -> bool:
+    return a.labels["operator"] == b.labels["operator"]
+
+
+def _figures(workdir: Path, rows: pd.DataFrame, conditions: list[Condition], runner: Runner) -> None:
+    """Draws what the last condition reconstructs best, at the median and worst, with the others beside it."""
+    ours, operator = conditions[-1].labels["method"], conditions[-1].labels["operator"]
+    paths = [workdir / f"{operator}-{rank}.png" for rank in RANKS]
+    if runner.compilations == 0 and all(path.exists() for path in paths):
+        return  # a finished run was called again
+    own = rows[(rows["method"] == ours) & (rows["operator"] == operator)]
+    ranked = own.sort_values("psnr", ascending=False)[list(SLICE)].to_numpy().tolist()
+    names = [[str(part) for part in name] for name in runner.slices.names]
+    # Rows of an earlier run with more slices may rank slices that this one does not hold.
+    ranked = [names.index(name) for name in ranked if name in names]
+    indices = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
+    outcomes = {c.labels["method"]: _again(runner, c, indices) for c in conditions}
+    for position, (path, index) in enumerate(zip(paths, indices, strict=True)):
+        title = f"{operator}, {RANKS[position]}: {names[index][0]}, slice {names[index][2]}"
+        images = {name: jnp.asarray(outcome.mean[position]) for name, outcome in outcomes.items()}
+        truth = block_mean(jnp.asarray(runner.slices.images[index]), runner.slices.oversample)
+        std = jnp.asarray(outcomes[ours].std[position]) if conditions[-1].samples > 1 else None
+        write_atomically(path, panel(images, truth, std, title=title).savefig)
+
+
+def _again(runner: Runner, condition: Condition, indices: list[int]) -> Outcome:
+    """The reconstructions of a few slices, made once more rather than kept for all."""
+    size = pairs_per_call(condition)
+    pairs = [(condition, index) for index in indices]
+    outcomes = [runner(pairs[start : start + size])[0] for start in range(0, len(pairs), size)]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *outcomes)
