@@ -1,0 +1,129 @@
+"""The rows of an experiment as Markdown and LaTeX tables and figures.
+
+python -m experiments.tables runs/table2_undersampled_mri-small
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from scoreinv.checkpoints import write_atomically
+from scoreinv.figures import curves
+from scoreinv.summary import UNITS, cell, markdown, read_rows, summarize
+from scoreinv.sweep import label_columns, lines_over
+
+SHOWN = ("psnr", "ssim")
+
+
+def write_tables(workdir: Path) -> None:
+    """Writes `table*.md`, `table*.tex` and figures of an evaluation or sweep, parts with the same labels together.
+
+    Raises:
+        ValueError: a folder without results.
+    """
+    files = sorted([*workdir.rglob("evaluate.csv"), *workdir.rglob("sweep.csv")])
+    if not files:
+        raise ValueError(f"{str(workdir)!r} holds no evaluate.csv or sweep.csv; give an experiment's work directory")
+    tables: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+    for file in files:
+        summary = summarize(read_rows(file))
+        part = "" if file.parent == workdir else file.parent.name
+        tables.setdefault(tuple(label_columns(summary)), []).append(summary.assign(part=part))
+    for labels, summaries in tables.items():
+        name = "table" if len(tables) == 1 else f"table-{labels[-1]}"
+        _write(workdir, name, pivot(pd.concat(summaries, ignore_index=True), list(labels)))
+        for summary in summaries:
+            drawn = {axis: lines_over(summary, axis) for axis in labels if axis not in ("method", "operator")}
+            for axis, lines in drawn.items():
+                if lines:
+                    figure = curves(lines, axis, title=summary["part"].iloc[0])
+                    write_atomically(workdir / f"{name}-{axis}.png", figure.savefig)
+
+
+def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+    """Methods (and axes but the last) down, operators or values of the last axis across, in the order they came.
+
+    Args:
+        summary: summaries of parts, with a column `part`.
+        labels: the columns that tell conditions apart.
+
+    Returns:
+        Cells of text, the best mean of each column between `**`; the head of a column is "<part> <value>, <measure>".
+    """
+    *down, across = labels
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for values, group in summary.groupby(["part", across], sort=False):
+        part, value = (str(v) for v in values)
+        head = value if across == "operator" else f"{across} {value}"
+        head = head if part in ("", value) else f"{part} {head}"
+        for _, row in group.iterrows():
+            cells = rows.setdefault(tuple(row[label] for label in down), {})
+            for measure in SHOWN:
+                text = cell(row[f"{measure}_mean"], row[f"{measure}_std"], measure)
+                best = row[f"{measure}_mean"] == group[f"{measure}_mean"].max()
+                cells[f"{head}: {UNITS[measure]}"] = f"**{text}**" if best else text
+            cells["calls"] = str(row["network_calls"] // row["slices"])
+            cells["slices (subjects)"] = f"{row['slices']} ({row['subjects']})"
+    table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    table = table[[*(c for c in table if ": " in c), "calls", "slices (subjects)"]]
+    return pd.concat([pd.DataFrame(list(rows), columns=down), table.reset_index(drop=True)], axis=1)
+
+
+def _write(workdir: Path, name: str, table: pd.DataFrame) -> None:
+    cells = [list(table.columns), *table.to_numpy().tolist()]
+    write_atomically(workdir / f"{name}.md", lambda path: path.write_text(markdown(cells)))
+    write_atomically(workdir / f"{name}.tex", lambda path: path.write_text(latex(cells)))
+    write_atomically(workdir / f"{name}.png", bars(table).savefig)
+
+
+def latex(cells: list[list[str]]) -> str:
+    """A tabular for booktabs, `**bold**` as \\textbf."""
+
+    def escaped(text: str) -> str:
+        bold = text.startswith("**")
+        text = text.strip("*").replace("_", r"\_").replace("%", r"\%").replace("±", r"$\pm$")
+        return rf"\textbf{{{text}}}" if bold else text
+
+    head, *body = [" & ".join(map(escaped, row)) + r" \\" for row in cells]
+    columns = "l" + "r" * (len(cells[0]) - 1)
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def bars(table: pd.DataFrame) -> Figure:
+    """The means and standard deviations of a table as bars: a panel for each measure, a group for each column."""
+    scores = [column for column in table if ": " in column]
+    down = list(table.columns[: list(table.columns).index(scores[0])])
+    figure = Figure(figsize=(9, 3.2), dpi=200, layout="constrained")
+    for axes, measure in zip(figure.subplots(1, len(SHOWN)), SHOWN, strict=True):
+        columns = [c for c in scores if c.endswith(UNITS[measure])]
+        for i, row in table.iterrows():
+            pairs = [[float(t) for t in (row[c].strip("*").split(" ± ") if row[c] else ["nan"])] for c in columns]
+            x = [j + 0.8 * (i + 0.5) / len(table) - 0.4 for j in range(len(columns))]
+            errors = [p[1] if len(p) > 1 else 0 for p in pairs]
+            means = [p[0] for p in pairs]
+            axes.bar(x, means, 0.8 / len(table), yerr=errors, label=", ".join(row[down]), error_kw={"linewidth": 0.6})
+        axes.set_xticks(range(len(columns)), [c.rpartition(": ")[0] for c in columns], fontsize=7)
+        axes.set_ylabel(UNITS[measure], fontsize=8)
+        axes.tick_params(labelsize=7)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=7, loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workdir", type=Path)
+    write_tables(parser.parse_args().workdir)

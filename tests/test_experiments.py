@@ -1,0 +1,58 @@
+"""Every experiment in its fast form, from the command to tables and figures; every configuration builds."""
+
+import csv
+
+import pytest
+
+from experiments.run import EXPERIMENTS, SCALES, configuration, main
+from experiments.tables import latex
+from scoreinv import build
+from scoreinv.conditions import method_conditions, method_names, points, with_method
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_configuration_builds(name, scale):
+    config = configuration(name, scale, {"mri": "brain.npz"}, ["seed=3"])
+    for part in config.parts.values() or [config]:
+        build.model(part.model)
+        build.sde(part.sde)
+        assert part.seed == 3 and (part.data.packed == "brain.npz") == (part.operator.modality == "mri")
+        methods = {p["method"] for p in points(part.sweep.over, "grid")} if part.sweep.over else method_names(part)
+        for method in set(methods) - set(build.BASELINES):
+            build.sampler(with_method(part, method).sampler)
+
+
+def test_published_methods_have_the_published_calls():
+    config = configuration("table2_undersampled_mri", "paper", {}, []).parts["8x"]
+    config.data.size = 16
+    calls = {c.labels["method"]: c.network_calls for c in method_conditions(config, (16, 16, 1))}
+    assert calls["song2022"] == calls["score_sde"] == 2001 and calls["langevin"] == 2101
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_fast_form(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main([name, "--fast", "--workdir=out"])
+    tables = list((tmp_path / "out").glob("table*.md"))
+    assert tables and all(t.with_suffix(".tex").exists() and t.with_suffix(".png").exists() for t in tables)
+    for table in tables:
+        head, _, *rows = table.read_text().splitlines()
+        assert "PSNR" in head and rows and all("**" in "".join(rows) for _ in rows)
+        assert all(len(row.split("|")) == len(head.split("|")) and "nan" not in row for row in rows)
+    results = [*(tmp_path / "out").rglob("evaluate.csv"), *(tmp_path / "out").rglob("sweep.csv")]
+    before = [path.read_text() for path in results]
+    main([name, "--fast", "--workdir=out"])
+    assert [path.read_text() for path in results] == before
+    assert all(len(list(csv.DictReader(text.splitlines()))) % 2 == 0 for text in before)
+
+
+def test_mistakes_end_with_one_line(capsys):
+    with pytest.raises(SystemExit, match="cannot apply 'speed=3'"):
+        main(["sweep_lambda", "speed=3"])
+
+
+def test_latex_escapes():
+    text = latex([["method", "PSNR"], ["score_sde", "**30.1 ± 2.0**"]])
+    assert r"score\_sde & \textbf{30.1 $\pm$ 2.0} \\" in text and text.startswith(r"\begin{tabular}{lr}")
