@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
     operator.full_views = 0  # ct: views of the sinogram that `views` are masked from; 0: a transform of those alone
     operator.degrees = 90.0  # ct, limited_angle: angular range the views cover
     operator.detectors = 0  # ct: detector bins; 0: enough to see the whole image
-    operator.oversample = 1  # evaluate, sweep, tune: the measured object is this many times finer than the image
+    operator.oversample = 1  # simulated data: the measured object is this many times finer than the image
     operator.noise_std = 0.0  # noise on each real number measured, in the unit of the measurement
 
     config.sampler = sampler = ConfigDict()

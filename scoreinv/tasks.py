@@ -14,7 +14,7 @@ from scoreinv.data.examples import EXAMPLES
 from scoreinv.data.measurements import read_measurement
 from scoreinv.data.readers import read_image, to_unit_range
 from scoreinv.data.resample import resize
-from scoreinv.operators.base import Measurement, check_measurement, simulate
+from scoreinv.operators.base import Measurement, block_mean, check_measurement, simulate
 from scoreinv.prior import Prior, side_multiple
 
 
@@ -85,8 +85,8 @@ def load_image(name: str, config) -> Float[np.ndarray, "H W 1"]:
     return values[len(values) // 2 if config.slice_index == -1 else config.slice_index][..., None]
 
 
-def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str) -> Float[np.ndarray, "h w C"]:
-    """The image resampled so that its longer side is the prior's, sides rounded to what the network takes.
+def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str, oversample: int) -> Float[np.ndarray, "h w C"]:
+    """The image resampled so that its longer side is `oversample` times the prior's, rounded to what the network takes.
 
     Raises:
         ValueError: another channel count than the prior's.
@@ -97,17 +97,23 @@ def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str) -> Float
         )
     multiple = side_multiple(prior)
     factor = max(prior.shape[:2]) / max(image.shape[:2])
-    height, width = (max(1, round(side * factor / multiple)) * multiple for side in image.shape[:2])
+    height, width = (oversample * max(1, round(side * factor / multiple)) * multiple for side in image.shape[:2])
     if (height, width) == image.shape[:2]:
         return image
     logging.warning(
-        "%s is %d x %d; resampled to %d x %d, the resolution of the prior", name, *image.shape[:2], height, width
+        "%s is %d x %d; resampled to %d x %d, %s",
+        *(name, *image.shape[:2], height, width),
+        "the resolution of the prior" if oversample == 1 else f"{oversample} times the resolution of the prior",
     )
     return resize(image, (height, width))
 
 
 def _simulated(config, prior: Prior, name: str) -> list[Task]:
-    image = jnp.asarray(to_grid(load_image(name, config), prior, name))
+    oversample = config.operator.oversample
+    if oversample < 1:
+        raise ValueError(f"operator.oversample={oversample}; give 1 (the operator's own model) or a larger integer")
+    fine = jnp.asarray(to_grid(load_image(name, config), prior, name, oversample))
+    image = block_mean(fine, oversample)
     height, width, channels = image.shape
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise_std = config.operator.noise_std
@@ -115,7 +121,7 @@ def _simulated(config, prior: Prior, name: str) -> list[Task]:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     stem = Path(name).name.split(".")[0]
     return [
-        Task(f"{stem}-{label}", image, simulate(noise_key, operator, image, noise_std), 1.0)
+        Task(f"{stem}-{label}", image, simulate(noise_key, operator, fine, noise_std, oversample), 1.0)
         for label, operator in build.operators(config.operator, (height, width, channels), mask_key)
     ]
 
