@@ -79,9 +79,12 @@ def get_config() -> ConfigDict:
     tune.slices = 8  # number of validation slices, spread over the subjects
 
     config.data = data = ConfigDict()
+    data.source = "folder"  # how volumes lie in the folders: folder (any files) | brats | lidc | ldct | phantom (none)
     data.folders = ()  # training volumes: folders of NIfTI, DICOM, HDF5 or npy files
+    data.phantoms = 32  # phantom: number of subjects
     data.packed = ""  # prepared slices written by --mode=prepare, instead of the folders
     data.packed_size = 256  # side of prepared slices: above `size`, so that zoomed views stay sharp
+    data.format = "array_record"  # of --mode=prepare: array_record (a dataset, stays on disk) | npz (read whole)
     data.key = ""  # the array to take from HDF5 and npz files; empty: the only one there
     data.subject_pattern = ""  # regular expression whose match in a file name is the subject; empty: ask the file
     data.intensity = "percentile"  # percentile | ct_window | min_max | mean_std | none (already in [0, 1])
@@ -89,12 +92,17 @@ def get_config() -> ConfigDict:
     data.percentiles = (0.0, 99.5)  # percentile: of all values to 0, of the foreground to 1
     data.size = 128  # side of the prepared slices
     data.crop = 64  # side of the crops the network trains on
-    data.views = 4  # augmented views made of each training slice
+    # True: augmented views of all slices are made once and kept on the devices, where every step crops them. Fastest;
+    # for what fits into memory. False: slices stay where they are and grain augments each anew, on the processor.
+    data.on_device = True
+    data.views = 4  # on_device: augmented views made of each training slice
+    data.threads = 8  # not on_device: threads that read and augment
     data.zoom = (0.7, 1.1)  # field of view of a view, as a fraction of the slice
     data.rotation = 12.0  # largest rotation of a view, degrees
     data.blur = 0.0  # largest standard deviation of a Gaussian blur of a view, pixels
     data.recoloured = 0.0  # fraction of the views whose intensities pass through a random piecewise linear curve
     data.gamma = 0.0  # a view is raised to a power between exp(-gamma) and exp(gamma)
+    data.flip = True  # crops are mirrored left-right and up-down half of the time each
     data.foreground_threshold = 0.1
     data.min_foreground = 0.05  # slices with a smaller fraction above the threshold are left out
     data.validation_fraction = 0.1  # of subjects
@@ -114,6 +122,7 @@ def get_config() -> ConfigDict:
     model.fourier_scale = 1.0
     model.dropout = 0.0
     model.num_channels = 1
+    model.dtype = "float32"  # of the convolutions: float32 | bfloat16; parameters and normalisation stay float32
     model.image_size = 128
 
     config.sde = sde = ConfigDict()
@@ -141,6 +150,10 @@ def get_config() -> ConfigDict:
     train.init_from = ""  # a prior file to start from
     train.checkpoint_every = 250
     train.keep_checkpoints = 2
+    train.log_every = 50  # steps between points in TensorBoard
+    train.sample_every = 1000  # steps between pictures of unconditional samples; 0: none
+    train.samples = 6  # images in such a picture
+    train.sample_steps = 18  # steps of Heun's method that draw them
     train.validation_images = 32
     train.validation_sigmas = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
     return config

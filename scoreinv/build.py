@@ -20,7 +20,11 @@ from scoreinv.baselines.sirt import sirt
 from scoreinv.baselines.tv import tv
 from scoreinv.baselines.wavelet import wavelet
 from scoreinv.checkpoints import import_score_sde, read_prior
+from scoreinv.data.folders import folder_scans
+from scoreinv.data.layouts import brats_scans, ldct_scans, lidc_scans
 from scoreinv.data.measurements import read_mask
+from scoreinv.data.phantoms import phantom_scans
+from scoreinv.data.slices import Source
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.operators import ct, mri
@@ -53,6 +57,7 @@ from scoreinv.sde import VESDE, VPSDE, SubVPSDE
 
 SDES = {"ve": VESDE, "vp": VPSDE, "subvp": SubVPSDE}
 PARAMETERIZATIONS = ("edm", "score")
+DTYPES = {"bfloat16": jnp.bfloat16, "float32": jnp.float32}
 WEIGHTS = Path(__file__).parent / "weights"
 
 # A method and values of the settings that it has no default for.
@@ -87,6 +92,14 @@ STARTS = {"pseudo_inverse": pseudo_inverse_start, "zero": zero_start}
 TIME_GRIDS = {"geometric": geometric_times, "karras": karras_times, "linear": linear_times}
 BASELINES = {"cgls": cgls, "direct": direct, "sirt": sirt, "tv": tv, "wavelet": wavelet}
 
+SOURCES: dict[str, Source] = {
+    "brats": brats_scans,
+    "folder": folder_scans,
+    "ldct": ldct_scans,
+    "lidc": lidc_scans,
+    "phantom": phantom_scans,
+}
+
 
 def choose(table: Mapping[str, Any], name: str, what: str) -> Any:
     """table[name], or a ValueError that shows the name and the choices."""
@@ -109,6 +122,7 @@ def model(config) -> NCSNpp:
         raise ValueError(f"unknown model.parameterization {parameterization!r}; choose one of {PARAMETERIZATIONS}")
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in dict(config).items()}
     del fields["parameterization"], fields["sigma_data"]
+    fields["dtype"] = choose(DTYPES, fields.get("dtype", "float32"), "model.dtype")
     published = parameterization == "score"
     return NCSNpp(**fields, scale_by_sigma=published, data_centered=not published)
 
@@ -160,6 +174,11 @@ def loss(config, model_):
         return losses.score_matching_at(key, score_fn, diffusion, x, diffusion.time_at(sigma))
 
     return matching, matching_at
+
+
+def source(config) -> Source:
+    """The layout of the volumes of a `config.data` section."""
+    return choose(SOURCES, config.source, "data.source")
 
 
 def prior_metadata(config) -> dict[str, Any]:

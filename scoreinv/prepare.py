@@ -1,34 +1,53 @@
-"""Preparation driver: volumes in, one packed file of slices out."""
+"""Preparation driver: volumes in, prepared slices out."""
 
 from pathlib import Path
 
 from absl import logging
 
+from scoreinv import build
 from scoreinv.checkpoints import write_atomically
-from scoreinv.data.folders import Slice, folder_slices
-from scoreinv.data.packed import SPLITS, write_packed
-from scoreinv.data.slices import assigned_split, prepared
+from scoreinv.data.packed import write_packed
+from scoreinv.data.slices import describe, read_slices
+from scoreinv.data.splits import SPLITS, assigned_split
+from scoreinv.data.views import prepared
 
 
 def prepare(config, workdir: Path) -> Path:
-    """Writes the slices of `config.data.folders`, split by subject, to `slices.npz` in `workdir`.
+    """Writes the slices of `config.data`'s volumes, split by subject, into `workdir`.
 
     Args:
-        config: the whole configuration.
-        workdir: directory of the file; created if missing.
+        config: the whole configuration; `data.format` chooses a dataset of array_record files or one npz file.
+        workdir: directory of the result; created if missing.
 
     Returns:
-        The file's path, for `config.data.packed`.
+        What was written, for `config.data.packed`.
 
     Raises:
-        ValueError: no file, or one that cannot be read; nothing is written then.
+        ValueError: no file, one that cannot be read, or an existing dataset; nothing is written then.
     """
-    slices: dict[str, list[Slice]] = {split: [] for split in SPLITS}
-    for item in folder_slices(config.data):
-        slices[assigned_split(item.subject, config.data)].append(prepared(item, config.data.packed_size))
-    for split, items in slices.items():
-        logging.info("%s: %d slices of %d subjects", split, len(items), len({item.subject for item in items}))
-    if not slices["train"]:
-        raise ValueError(f"no subject of {', '.join(config.data.folders)} falls into split 'train'; add volumes")
+    data = config.data
+    write = build.choose({"array_record": _write_dataset, "npz": _write_npz}, data.format, "data.format")
+    scans = build.source(data)(data)
+    subjects = {scan.subject for scan in scans}
+    counts = {split: sum(assigned_split(s, data) == split for s in subjects) for split in SPLITS}
+    if not counts["train"]:
+        raise ValueError(f"no subject of {describe(data)} falls into split 'train'; add volumes")
+    logging.info("subjects: %s", ", ".join(f"{count} {split}" for split, count in counts.items()))
+    path = write(scans, data, workdir)
+    logging.info("wrote %s; train on it with --config.data.packed=%s", path, path)
+    return path
+
+
+def _write_dataset(scans, data, workdir: Path) -> Path:
+    from scoreinv.data.dataset import write_dataset  # tensorflow-datasets loads slowly
+
+    return write_dataset(data.source, scans, data, workdir)
+
+
+def _write_npz(scans, data, workdir: Path) -> Path:
+    slices = {
+        split: [prepared(item, data.packed_size) for item in read_slices(data, split, lambda _: scans)]
+        for split in SPLITS
+    }
     write_atomically(workdir / "slices.npz", lambda path: write_packed(path, slices))
     return workdir / "slices.npz"

@@ -8,9 +8,9 @@ import numpy as np
 
 from scoreinv.data.folders import Slice
 from scoreinv.data.readers import IntensityScale
+from scoreinv.data.splits import SPLITS, check_disjoint
 from scoreinv.data.volumes import ImageError
 
-SPLITS = ("train", "validation", "test")
 MAX_GIB = 64.0
 LEVELS = 2**16 - 1  # images are stored as 16-bit integers: finer than any scanner's 12 bits
 
@@ -50,7 +50,7 @@ def read_packed(path: Path, split: str) -> Iterator[Slice]:
         ValueError: no such file, not one of ours, truncated, too large, or a subject in two splits.
     """
     arrays = _read(path)
-    _check_subjects(path, arrays["subject"], arrays["split"])
+    check_disjoint(path, {name: sorted(set(arrays["subject"][arrays["split"] == name].tolist())) for name in SPLITS})
     for i in np.flatnonzero(arrays["split"] == split):
         yield Slice(
             arrays["images"][i].astype(np.float32) / LEVELS,
@@ -59,17 +59,6 @@ def read_packed(path: Path, split: str) -> Iterator[Slice]:
             str(arrays["modality"][i]),
             (float(arrays["spacing"][i, 0]), float(arrays["spacing"][i, 1])),
             IntensityScale(*(float(number) for number in arrays["scale"][i])),
-        )
-
-
-def _check_subjects(path: Path, subjects: np.ndarray, splits: np.ndarray) -> None:
-    pairs = {(str(subject), str(split)) for subject, split in zip(subjects, splits, strict=True)}
-    names = [subject for subject, _ in sorted(pairs)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ImageError(
-            f"{str(path)!r} has subject {twice[0]!r} in several splits; a subject may be in one: write it again with "
-            "--mode=prepare"
         )
 
 

@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from scoreinv.data.folders import Scan
+from scoreinv.data.volumes import Volume
+
 Image = Float[Array, "H W 1"]
 
 # Toft (1996), table B.3, the modified contrast: intensity, semi-axes along x and y, centre x and y, angle in degrees.
@@ -66,6 +69,22 @@ def shepp_logan(shape: tuple[int, int]) -> Image:
     return ellipses(shape, jnp.asarray(SHEPP_LOGAN))
 
 
+@partial(jax.jit, static_argnames="shape")
+def shepp_logan_variant(key: PRNGKeyArray, shape: tuple[int, int]) -> Image:
+    """A Shepp-Logan phantom whose ellipses differ a little in brightness, size, place and angle.
+
+    Args:
+        key: PRNG key.
+        shape: (H, W).
+
+    Returns:
+        [H, W, 1] in [0, 1].
+    """
+    spread = jnp.array([0.05, 0.02, 0.02, 0.02, 0.02, 5.0])
+    table = jnp.asarray(SHEPP_LOGAN)
+    return ellipses(shape, table + spread * jax.random.uniform(key, table.shape, minval=-1.0))
+
+
 @partial(jax.jit, static_argnames=("shape", "count"))
 def random_ellipses(key: PRNGKeyArray, shape: tuple[int, int], count: int = 12) -> Image:
     """A body-like ellipse with `count` random ellipses of either sign inside.
@@ -106,3 +125,21 @@ def smooth_blobs(key: PRNGKeyArray, shape: tuple[int, int], count: int = 8) -> I
     heights, widths, x0, y0 = (column[:, None, None] for column in rows.T)
     image = jnp.sum(heights * jnp.exp(-((x - x0) ** 2 + (y - y0) ** 2) / (2 * widths**2)), axis=0)
     return (image / image.max())[..., None]
+
+
+def phantom_scans(data) -> list[Scan]:
+    """Subjects made of formulas: random ellipses, every fourth subject Shepp-Logan variants, four slices each.
+
+    Args:
+        data: the `data` section of the configuration: phantoms (their number), packed_size.
+
+    Returns:
+        The scans.
+    """
+    return [Scan(f"phantom-{i}", partial(_phantom_volume, i, data.packed_size)) for i in range(data.phantoms)]
+
+
+def _phantom_volume(number: int, size: int) -> Volume:
+    make = shepp_logan_variant if number % 4 == 3 else random_ellipses
+    keys = jax.random.split(jax.random.key(number), 4)
+    return Volume(np.stack([np.asarray(make(key, (size, size)))[..., 0] for key in keys]))

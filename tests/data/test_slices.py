@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from configs import default
-from scoreinv.data.folders import Slice, folder_slices, volume_files
+from scoreinv.data.folders import Slice, folder_scans, scan_slices, volume_files
 from scoreinv.data.packed import read_packed, write_packed
 from scoreinv.data.readers import IntensityScale
-from scoreinv.data.slices import load_slices, prepared, random_view, split_of, view
+from scoreinv.data.slices import load_slices
+from scoreinv.data.splits import split_of
+from scoreinv.data.views import prepared, random_view, view
 from scoreinv.prepare import prepare
 from tests.data.test_readers import write_slice
 
@@ -44,8 +46,11 @@ def test_no_subject_is_in_two_splits(config, tmp_path):
     everyone = [subject for subjects in from_folders.values() for subject in subjects]
     assert sorted(everyone) == sorted(f"sub-{i}" for i in range(12))
     assert "sub-3" in from_folders["test"]
-    config.data.packed = str(prepare(config, tmp_path / "out"))
-    assert subjects_by_split(config.data) == from_folders
+    for form in ("npz", "array_record"):
+        config.data.format = form
+        config.data.packed = str(prepare(config, tmp_path / "out"))
+        assert subjects_by_split(config.data) == from_folders
+        config.data.packed = ""
 
 
 def test_split_is_a_function_of_the_name_with_the_fractions_asked_for():
@@ -110,13 +115,13 @@ def test_dicom_files_of_a_folder_are_grouped_by_series(config, tmp_path):
         write_slice(folder / f"{name}.dcm", np.full((8, 8), 100 * z), (0, 0, z), series=series)
     config.data.update({"folders": (str(folder),), "intensity": "ct_window", "subject_pattern": ""})
     assert [len(files) for files in volume_files(config.data.folders)] == [3, 1]
-    items = list(folder_slices(config.data))
+    items = [item for scan in folder_scans(config.data) for item in scan_slices(scan, config.data)]
     assert [(item.index, item.subject) for item in items] == [(0, "P7"), (1, "P7"), (2, "P7"), (0, "P7")]
     (folder / "c.dcm").unlink()
     write_slice(folder / "e.dcm", np.zeros((8, 8)), (0, 0, 3), series="1.2")
     write_slice(folder / "f.dcm", np.zeros((8, 8)), (0, 0, 4), series="1.2")
     with pytest.raises(ValueError, match="evenly spaced"):
-        list(folder_slices(config.data))
+        [item for scan in folder_scans(config.data) for item in scan_slices(scan, config.data)]
 
 
 def test_a_prepared_slice_keeps_its_field_of_view():
