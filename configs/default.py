@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
     # euler_maruyama | heun | probability_flow
     sampler.predictor = ""
     sampler.spin = 1  # the network sees each state shifted at random within blocks of this many pixels; 1: as it is
+    sampler.remat = False  # of dps, mcg, pigdm: recompute the network's activations on the way back; saves memory
     sampler.settings = ""  # the method's own, e.g. "churn=0.3, lam=0.5"
     sampler.steps = 39  # steps of the time grid
     sampler.calls = 0  # network calls allowed per draw, which then choose the steps; 0: `steps` steps
@@ -48,6 +49,7 @@ def get_config() -> ConfigDict:
     sampler.sigma_min = 0.01  # noise level it ends at
     sampler.start = "pseudo_inverse"  # first image: pseudo_inverse | zero
     sampler.samples = 8  # draws; their mean is the reconstruction
+    sampler.quantiles = (0.05, 0.95)  # of the draws, for each pixel; into reconstructions.npz
     sampler.batch_size = 4  # draws per call of the compiled program
 
     # Further methods of an evaluation or sweep: name -> fields of `sampler` that differ, as {"song2022": {"steps": 9}}.

@@ -187,10 +187,10 @@ def prior_metadata(config) -> dict[str, Any]:
     return {"model": config.model.to_dict(), "sde": config.sde.to_dict(), "shape": shape}
 
 
-def prior_from(params, metadata: Mapping[str, Any]) -> Prior:
-    """A prior of network parameters and the description made by `prior_metadata`."""
+def prior_from(params, metadata: Mapping[str, Any], remat: bool = False) -> Prior:
+    """A prior of network parameters and the description made by `prior_metadata`; `remat` as in `load_prior`."""
     config = metadata["model"]
-    network, diffusion = model(config), sde(metadata["sde"])
+    network, diffusion = model(config).clone(remat=remat), sde(metadata["sde"])
     params = jax.tree.map(jnp.asarray, params)
     if config["parameterization"] == "edm":
         score = partial(_edm_score, network, diffusion, config["sigma_data"])
@@ -199,13 +199,15 @@ def prior_from(params, metadata: Mapping[str, Any]) -> Prior:
     return Prior(diffusion, jax.tree_util.Partial(score, params), tuple(metadata["shape"]))
 
 
-def load_prior(name_or_path: str) -> Prior:
+def load_prior(name_or_path: str, remat: bool = False) -> Prior:
     """Loads a prior by name or from a file.
 
     Args:
         name_or_path: a bundled prior ("brain-mri", "body-ct"), a .safetensors file written by training, a work
             directory of `--mode=train`, or a folder with a `checkpoint_<step>` of the published JAX code and a
             `config.json` with its model fields (and `sigma_min`, `sigma_max`, if not 0.01 and 128).
+        remat: methods that go backwards through the network (dps, mcg, pigdm) recompute the activations of its blocks
+            instead of storing them: less memory for a third more time, the same images.
 
     Returns:
         The prior; a pytree, to be passed to compiled functions as an argument.
@@ -215,11 +217,11 @@ def load_prior(name_or_path: str) -> Prior:
     """
     folder = Path(name_or_path)
     if (folder / "config.json").is_file():
-        return _published_prior(folder)
-    return prior_from(*read_prior(prior_path(name_or_path)))
+        return _published_prior(folder, remat)
+    return prior_from(*read_prior(prior_path(name_or_path)), remat)
 
 
-def _published_prior(folder: Path) -> Prior:
+def _published_prior(folder: Path, remat: bool) -> Prior:
     """The prior of the newest published checkpoint in a folder."""
     checkpoints = sorted(folder.glob("checkpoint_*"), key=lambda p: (len(p.name), p.name))
     if not checkpoints:
@@ -234,7 +236,7 @@ def _published_prior(folder: Path) -> Prior:
         ) from error
     network, params = import_score_sde(checkpoints[-1], config)
     diffusion = VESDE(config.get("sigma_min", 0.01), config.get("sigma_max", 128.0))
-    score = partial(_network_score, network, diffusion)
+    score = partial(_network_score, network.clone(remat=remat), diffusion)
     shape = (network.image_size, network.image_size, network.num_channels)
     return Prior(diffusion, jax.tree_util.Partial(score, params), shape)
 

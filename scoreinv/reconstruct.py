@@ -20,6 +20,7 @@ from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
 from scoreinv.samplers.calls import count_network_calls
 from scoreinv.tasks import Task, make_tasks
+from scoreinv.uncertainty import maps
 
 
 class Result(NamedTuple):
@@ -29,6 +30,7 @@ class Result(NamedTuple):
     std: Float[Array, "H W C"] | None
     network_calls: int
     seconds: float
+    quantiles: Float[Array, "Q H W C"] | None = None
 
 
 def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
@@ -118,8 +120,10 @@ def _run_sampler(config, make, run, prior, settings, measurement: Measurement, b
         seconds += spent
         bar.update(min(size, samples - start))
     images = jnp.concatenate(drawn)[:samples]
-    std = jnp.std(images, axis=0, ddof=1) if samples > 1 else None
-    return Result(jnp.mean(images, axis=0), std, calls * samples, seconds)
+    if samples == 1:
+        return Result(images[0], None, calls, seconds)
+    mean, std, quantiles = maps(images, tuple(config.sampler.quantiles))
+    return Result(mean, std, calls * samples, seconds, quantiles)
 
 
 def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
@@ -163,6 +167,7 @@ def _arrays(task: Task, results: dict[str, Result]) -> dict[str, np.ndarray]:
         arrays[f"{task.name}/truth"] = np.asarray(task.truth)
     if results["scoreinv"].std is not None:
         arrays[f"{task.name}/scoreinv-std"] = np.asarray(results["scoreinv"].std)
+        arrays[f"{task.name}/scoreinv-quantiles"] = np.asarray(results["scoreinv"].quantiles)
     return arrays
 
 

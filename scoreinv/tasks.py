@@ -46,7 +46,7 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
     Raises:
         ValueError: anything wrong with images, masks, measurements or the prior.
     """
-    prior = build.load_prior(config.prior)
+    prior = build.load_prior(config.prior, config.sampler.remat)
     if config.measurement:
         measurement, scale = read_measurement(Path(config.measurement), config.operator.noise_std)
         shape = image_shape(measurement)

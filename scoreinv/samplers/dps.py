@@ -21,20 +21,18 @@ def dps(
     times: Float[Array, " levels"],
     zeta: Scalar = 1.0,
     eta: Scalar = 1.0,
-    remat: bool = False,
     start: Start = zero_start,
 ) -> Reconstruct:
     """DPS: x_next <- ancestral step - zeta grad_x |y - A x_0(x)| (Chung et al. 2023, algorithm 1).
 
-    Each step costs one network call and one pass backwards through the network. `noise_std` is not used: the step
-    length, not the noise level, decides how far the residual is fitted.
+    Each step costs one network call and one pass backwards through the network (a prior loaded with remat=True saves
+    memory). `noise_std` is not used: the step length, not the noise level, decides how far the residual is fitted.
 
     Args:
         prior: the prior.
         times: N + 1 descending times.
         zeta: step length in the variance-preserving scale, for operators of norm 1.
         eta: noise of the DDIM step; 1 is the published ancestral one.
-        remat: recompute the network's activations on the way back instead of storing them.
         start: image that is noised to times[0].
 
     Returns:
@@ -44,24 +42,19 @@ def dps(
     def reconstruct(key, measurement):
         start_key, key = jax.random.split(key)
         x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x = integrate(dps_step(prior, measurement, zeta, eta, remat), key, x, times)
+        x = integrate(dps_step(prior, measurement, zeta, eta), key, x, times)
         return tweedie(prior, x, times[-1])
 
     return reconstruct
 
 
-def dps_step(prior: Prior, measurement: Measurement, zeta: Scalar, eta: Scalar, remat: bool = False) -> Kernel:
+def dps_step(prior: Prior, measurement: Measurement, zeta: Scalar, eta: Scalar) -> Kernel:
     """One step of `dps`, also that of `mcg`; same arguments."""
     sde, (y, operator, _) = prior.sde, measurement
     step_length = zeta / jnp.sqrt(squared_norm(measurement))
 
-    def denoise(x, t):
-        return tweedie(prior, x, t)
-
-    denoise = jax.checkpoint(denoise) if remat else denoise
-
     def kernel(key, x, t, t_next):
-        denoised, pull_back = jax.vjp(lambda v: denoise(v, t), x)
+        denoised, pull_back = jax.vjp(lambda v: tweedie(prior, v, t), x)
         residual = y - operator(denoised)
         length = jnp.sqrt(inner(residual, residual))
         (descent,) = pull_back(operator.adjoint(residual) / jnp.maximum(length, 1e-12))

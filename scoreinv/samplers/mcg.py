@@ -17,20 +17,18 @@ def mcg(
     times: Float[Array, " levels"],
     zeta: Scalar = 1.0,
     eta: Scalar = 1.0,
-    remat: bool = False,
     start: Start = zero_start,
 ) -> Reconstruct:
     """MCG: a DPS step, then the projection onto the diffused measurement at the level arrived at.
 
-    Each step costs one network call and one pass backwards through the network. The projection imposes the data, so the
-    method is for exact data; `noise_std` is not used.
+    Each step costs one network call and one pass backwards through the network (a prior loaded with
+    remat=True saves memory). The projection imposes the data, so the method is for exact data; `noise_std` is not used.
 
     Args:
         prior: the prior.
         times: N + 1 descending times.
         zeta: step length in the variance-preserving scale, for operators of norm 1.
         eta: noise of the DDIM step; 1 is the published ancestral one.
-        remat: recompute the network's activations on the way back instead of storing them.
         start: image that is noised to times[0].
 
     Returns:
@@ -41,7 +39,7 @@ def mcg(
         start_key, key = jax.random.split(key)
         x = diffuse(start_key, prior.sde, start(measurement), times[0])
         projection = at_next(proximal(prior.sde, measurement, 1.0))
-        x = integrate(chain(dps_step(prior, measurement, zeta, eta, remat), projection), key, x, times)
+        x = integrate(chain(dps_step(prior, measurement, zeta, eta), projection), key, x, times)
         return project(measurement, tweedie(prior, x, times[-1]))
 
     return reconstruct

@@ -22,7 +22,6 @@ def pigdm(
     eta: Scalar = 1.0,
     data_std: Scalar = 1.0,
     cg_steps: int = 5,
-    remat: bool = False,
     start: Start = zero_start,
 ) -> Reconstruct:
     """PiGDM: score + (d x_0 / d x)^T A^H (r^2 A A^H + noise_std^2 I)^-1 (y - A x_0) in a DDIM step.
@@ -30,7 +29,7 @@ def pigdm(
     r^2 = data_std^2 sigma^2 / (alpha^2 data_std^2 + sigma^2) is the variance of x_0 given x_t for Gaussian data of
     standard deviation data_std (published with 1); with the right one the method samples a Gaussian's posterior
     exactly. The guided score is used as it is, not with the published additional weight of the DDIM step. Each step
-    costs one network call and one pass backwards through the network.
+    costs one network call and one pass backwards through the network (a prior loaded with remat=True saves memory).
 
     Args:
         prior: the prior.
@@ -38,7 +37,6 @@ def pigdm(
         eta: noise of the DDIM step.
         data_std: standard deviation of the images, in their unit.
         cg_steps: conjugate-gradient steps for the inverse.
-        remat: recompute the network's activations on the way back instead of storing them.
         start: image that is noised to times[0].
 
     Returns:
@@ -47,7 +45,7 @@ def pigdm(
 
     def reconstruct(key, measurement):
         start_key, key = jax.random.split(key)
-        guided = pseudo_inverse_guided(prior, measurement, data_std, cg_steps, remat)
+        guided = pseudo_inverse_guided(prior, measurement, data_std, cg_steps)
         x = diffuse(start_key, prior.sde, start(measurement), times[0])
         x = integrate(ddim(guided, eta), key, x, times)
         return tweedie(guided, x, times[-1])
@@ -55,21 +53,14 @@ def pigdm(
     return reconstruct
 
 
-def pseudo_inverse_guided(
-    prior: Prior, measurement: Measurement, data_std: Scalar, cg_steps: int, remat: bool = False
-) -> Prior:
+def pseudo_inverse_guided(prior: Prior, measurement: Measurement, data_std: Scalar, cg_steps: int) -> Prior:
     """The prior with the guided score of `pigdm`; same arguments."""
     y, operator, noise_std = measurement
-
-    def denoise(x, t):
-        return tweedie(prior, x, t)
-
-    denoise = jax.checkpoint(denoise) if remat else denoise
 
     def score_fn(x, t):
         alpha, sigma = prior.sde.marginal_prob(t)
         variance = (data_std * sigma) ** 2 / ((alpha * data_std) ** 2 + sigma**2)
-        denoised, pull_back = jax.vjp(lambda v: denoise(v, t), x)
+        denoised, pull_back = jax.vjp(lambda v: tweedie(prior, v, t), x)
         correction = data_step(operator, y - operator(denoised), noise_std**2 / variance, cg_steps)
         (guidance,) = pull_back(correction / variance)
         return (alpha * denoised - x) / sigma**2 + guidance

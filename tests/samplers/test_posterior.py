@@ -90,7 +90,7 @@ POSTERIOR = {
     "song2022_follow_noise": {"exact": CORRECTOR, "noisy": CORRECTOR, "two modes": CORRECTOR},
     "song2022_predictor_only": {"exact": PREDICTOR, "noisy": PREDICTOR, "two modes": PREDICTOR},
     "ald_proximal": {"exact": CORRECTOR},
-    "ald_proximal_follow_noise": {"exact": CORRECTOR, "noisy": CORRECTOR},
+    "ald_proximal_follow_noise": {"exact": CORRECTOR, "noisy": CORRECTOR, "two modes": CORRECTOR},
     "score_sde": {"exact": CORRECTOR, "noisy": CORRECTOR},
     "score_sde_pseudo_inverse": {"exact": CORRECTOR, "noisy": CORRECTOR},
     "langevin": {"exact": CORRECTOR, "noisy": CORRECTOR},
