@@ -4,13 +4,15 @@ python -m experiments.tables runs/table2_undersampled_mri-small
 """
 
 import argparse
+import json
+import re
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from scoreinv.checkpoints import write_atomically
-from scoreinv.summary import UNITS, cell, markdown, read_rows, summarize
+from scoreinv.summary import UNITS, cell, markdown
 from scoreinv.sweep import label_columns
 
 SHOWN = ("psnr", "ssim")
@@ -22,17 +24,22 @@ def write_tables(workdir: Path) -> None:
     Raises:
         ValueError: a folder without results.
     """
-    files = sorted([*workdir.rglob("evaluate.csv"), *workdir.rglob("sweep.csv")])
+    files = sorted(workdir.rglob("summary.json"), key=lambda file: _natural(file.parent.name))
     if not files:
-        raise ValueError(f"{str(workdir)!r} holds no evaluate.csv or sweep.csv; give an experiment's work directory")
+        raise ValueError(f"{str(workdir)!r} holds no summary.json; give the directory of an evaluation or sweep")
     tables: dict[tuple[str, ...], list[pd.DataFrame]] = {}
     for file in files:
-        summary = summarize(read_rows(file))
+        summary = pd.DataFrame(json.loads(file.read_text()))
         part = "" if file.parent == workdir else file.parent.name
         tables.setdefault(tuple(label_columns(summary)), []).append(summary.assign(part=part))
     for labels, summaries in tables.items():
         name = "table" if len(tables) == 1 else f"table-{labels[-1]}"
         _write(workdir, name, pivot(pd.concat(summaries, ignore_index=True), list(labels)))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 8x before 24x."""
+    return [(int(digits or 0), text) for digits, text in re.findall(r"(\d*)(\D*)", name)]
 
 
 def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
