@@ -36,12 +36,14 @@ def configuration(name: str, scale: str, data: dict[str, str], overrides: list[s
             part.data.folders = (source,)
         elif source:
             part.data.packed = source
+        part.lock()  # no new fields
         for override in overrides:
             field, _, value = override.partition("=")
             try:
                 part.update_from_flattened_dict({field: ast.literal_eval(value)})
             except (KeyError, SyntaxError, ValueError, TypeError) as error:
                 raise ValueError(f"cannot apply {override!r}: {error}; write field=value, strings quoted") from error
+        part.unlock()
     return config
 
 

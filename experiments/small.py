@@ -25,4 +25,4 @@ def _small(config, training):
 
 def short(settings: str, **fields):
     """A sampler of the paper cut to a few calls: from the classical image at a lower first noise level."""
-    return {"settings": settings, "grid": "geometric", "sigma_max": 1.0, "samples": 1, "calls": 80} | fields
+    return {"settings": settings, "grid": "geometric", "sigma_max": 1.0, "samples": 1, "calls": 40} | fields

@@ -1,45 +1,45 @@
-"""The rows of an experiment as Markdown and LaTeX tables and figures.
+"""The rows of an experiment as Markdown and LaTeX tables and bars; the curves of a sweep are drawn by the sweep itself.
 
 python -m experiments.tables runs/table2_undersampled_mri-small
 """
 
 import argparse
+import json
+import re
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from scoreinv.checkpoints import write_atomically
-from scoreinv.figures import curves
-from scoreinv.summary import UNITS, cell, markdown, read_rows, summarize
-from scoreinv.sweep import label_columns, lines_over
+from scoreinv.summary import UNITS, cell, markdown
+from scoreinv.sweep import label_columns
 
 SHOWN = ("psnr", "ssim")
 
 
 def write_tables(workdir: Path) -> None:
-    """Writes `table*.md`, `table*.tex` and figures of an evaluation or sweep, parts with the same labels together.
+    """Writes `table*.md`, `table*.tex` and `table*.png` of evaluations or sweeps, parts with the same labels together.
 
     Raises:
         ValueError: a folder without results.
     """
-    files = sorted([*workdir.rglob("evaluate.csv"), *workdir.rglob("sweep.csv")])
+    files = sorted(workdir.rglob("summary.json"), key=lambda file: _natural(file.parent.name))
     if not files:
-        raise ValueError(f"{str(workdir)!r} holds no evaluate.csv or sweep.csv; give an experiment's work directory")
+        raise ValueError(f"{str(workdir)!r} holds no summary.json; give the directory of an evaluation or sweep")
     tables: dict[tuple[str, ...], list[pd.DataFrame]] = {}
     for file in files:
-        summary = summarize(read_rows(file))
+        summary = pd.DataFrame(json.loads(file.read_text()))
         part = "" if file.parent == workdir else file.parent.name
         tables.setdefault(tuple(label_columns(summary)), []).append(summary.assign(part=part))
     for labels, summaries in tables.items():
         name = "table" if len(tables) == 1 else f"table-{labels[-1]}"
         _write(workdir, name, pivot(pd.concat(summaries, ignore_index=True), list(labels)))
-        for summary in summaries:
-            drawn = {axis: lines_over(summary, axis) for axis in labels if axis not in ("method", "operator")}
-            for axis, lines in drawn.items():
-                if lines:
-                    figure = curves(lines, axis, title=summary["part"].iloc[0])
-                    write_atomically(workdir / f"{name}-{axis}.png", figure.savefig)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts 8x before 24x."""
+    return [(int(digits or 0), text) for digits, text in re.findall(r"(\d*)(\D*)", name)]
 
 
 def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
@@ -102,6 +102,10 @@ def latex(cells: list[list[str]]) -> str:
     )
 
 
+def _name(row: pd.Series) -> str:
+    return ", ".join(v if k == "method" else f"{k} {v}" for k, v in row.items() if v)
+
+
 def bars(table: pd.DataFrame) -> Figure:
     """The means and standard deviations of a table as bars: a panel for each measure, a group for each column."""
     scores = [column for column in table if ": " in column]
@@ -114,7 +118,7 @@ def bars(table: pd.DataFrame) -> Figure:
             x = [j + 0.8 * (i + 0.5) / len(table) - 0.4 for j in range(len(columns))]
             errors = [p[1] if len(p) > 1 else 0 for p in pairs]
             means = [p[0] for p in pairs]
-            axes.bar(x, means, 0.8 / len(table), yerr=errors, label=", ".join(row[down]), error_kw={"linewidth": 0.6})
+            axes.bar(x, means, 0.8 / len(table), yerr=errors, label=_name(row[down]), error_kw={"linewidth": 0.6})
         axes.set_xticks(range(len(columns)), [c.rpartition(": ")[0] for c in columns], fontsize=7)
         axes.set_ylabel(UNITS[measure], fontsize=8)
         axes.tick_params(labelsize=7)

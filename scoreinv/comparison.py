@@ -206,7 +206,7 @@ def columns_of(conditions: Sequence[Condition]) -> tuple[str, ...]:
     return (*conditions[0].labels, *SLICE, *METRICS, "network_calls", "seconds")
 
 
-def run(path: Path, conditions: Sequence[Condition], runner: Runner, description: str) -> None:
+def run(path: Path, conditions: Sequence[Condition], runner: Runner, description: str) -> list[dict[str, str]]:
     """Completes a CSV file with a row for every slice under every condition.
 
     Rows that are there are not computed again; portions that another process works on are left to it.
@@ -216,11 +216,14 @@ def run(path: Path, conditions: Sequence[Condition], runner: Runner, description
         conditions: what to compare.
         runner: reconstructs.
         description: of the progress bar.
+
+    Returns:
+        The rows of these conditions and slices in their order, whatever else the file holds.
     """
     file = ResultFile(path, columns_of(conditions))
     names = runner.slices.names
     units = list(enumerate(units_of(conditions, len(names))))
-    wanted = {_identity(_labelled(pair, names)) for _, unit in units for pair in unit}
+    wanted = dict.fromkeys(_identity(_labelled((c, i), names)) for c in conditions for i in range(len(names)))
     with file.claims() as claims, tqdm(total=len(wanted), desc=description, unit="image") as bar:
         while units := [(i, unit) for i, unit in units if _missing(file, unit, names)]:
             busy = 0
@@ -230,10 +233,12 @@ def run(path: Path, conditions: Sequence[Condition], runner: Runner, description
                     if missing:
                         file.append(_rows(missing, runner))
                 busy += not mine
-                bar.update(len(wanted & _done(file)) - bar.n)
+                bar.update(len(wanted.keys() & _done(file)) - bar.n)
             if busy == len(units):
                 time.sleep(POLL_SECONDS)
-        bar.update(len(wanted & _done(file)) - bar.n)
+        bar.update(len(wanted.keys() & _done(file)) - bar.n)
+    found = {_identity(row): row for row in file.rows()}
+    return [found[identity] for identity in wanted]
 
 
 def _rows(pairs, runner: Runner) -> list[dict[str, Any]]:

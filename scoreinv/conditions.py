@@ -87,24 +87,25 @@ def method_names(config) -> tuple[str, ...]:
 
 
 def with_method(config, name: str) -> ConfigDict:
-    """A copy of the configuration whose sampler is the method called `name`.
+    """A copy of the configuration whose sampler is the method called `name`, its preset written out.
 
     Raises:
-        ValueError: no such method, or an entry of `methods` with an unknown field.
+        ValueError: no such method or preset, or an entry of `methods` with an unknown field.
     """
     config = config.copy_and_resolve_references()
-    if name in config.methods:
-        fields = {"settings": "", "method": name} if name in build.SAMPLERS else {}
-        fields |= dict(config.methods[name])
-        unknown = sorted(set(fields) - set(config.sampler))
-        if unknown:
-            raise ValueError(f"methods.{name}.{unknown[0]} is no field of sampler; fields: {', '.join(config.sampler)}")
-        config.sampler.update(fields)
-    elif name in build.SAMPLERS:
-        config.sampler.update({"method": name, "settings": ""})
-    elif name != DEFAULT_METHOD and name not in build.BASELINES:
+    if name in build.SAMPLERS:
+        config.sampler.update({"method": name, "settings": "", "preset": "", "predictor": ""})
+    elif name not in (DEFAULT_METHOD, *config.methods, *build.BASELINES):
         known = sorted({DEFAULT_METHOD, *config.methods, *build.BASELINES, *build.SAMPLERS})
         raise ValueError(f"unknown method {name!r}; choose one of {', '.join(known)}")
+    fields = dict(config.methods.get(name, {}))
+    unknown = sorted(set(fields) - set(config.sampler))
+    if unknown:
+        raise ValueError(f"methods.{name}.{unknown[0]} is no field of sampler; fields: {', '.join(config.sampler)}")
+    config.sampler.update(fields)
+    # Written out here, so that the values that a sweep sets afterwards win over the preset's.
+    config.sampler = build.with_preset(config.sampler)
+    config.sampler.preset = ""
     return config
 
 

@@ -19,7 +19,7 @@ from scoreinv.figures import panel
 from scoreinv.operators.base import block_mean
 from scoreinv.prior import Prior
 from scoreinv.results import claim_settings
-from scoreinv.summary import aligned, labels_of, markdown, read_rows, summarize, table
+from scoreinv.summary import aligned, frame, labels_of, markdown, summarize, table
 
 SECTIONS = ("seed", "operator", "sampler", "methods", "baseline_settings", "data", "evaluate")
 RANKS = ("best", "median", "worst")
@@ -58,8 +58,7 @@ def _evaluate(config, workdir: Path) -> pd.DataFrame:
     slices = choose_slices(config, config.evaluate.split, config.evaluate.slices)
     runner = Runner(prior, slices, config.evaluate.region, config.seed)
     claim_settings(workdir / "evaluate.json", settings_of(config, prior, ("operator.acceleration", "operator.views")))
-    run(workdir / "evaluate.csv", conditions, runner, "evaluating")
-    rows = read_rows(workdir / "evaluate.csv")
+    rows = frame(run(workdir / "evaluate.csv", conditions, runner, "evaluating"))
     summary = summarize(rows)
     write_summary(workdir, summary, labels_of(rows))
     for condition in conditions:
@@ -102,9 +101,7 @@ def _figures(workdir: Path, rows: pd.DataFrame, conditions: list[Condition], run
     own = rows[(rows["method"] == ours) & (rows["operator"] == operator)]
     ranked = own.sort_values("psnr", ascending=False)[list(SLICE)].to_numpy().tolist()
     names = [[str(part) for part in name] for name in runner.slices.names]
-    # Rows of an earlier run with more slices may rank slices that this one does not hold.
-    ranked = [names.index(name) for name in ranked if name in names]
-    indices = [ranked[0], ranked[len(ranked) // 2], ranked[-1]]
+    indices = [names.index(ranked[i]) for i in (0, len(ranked) // 2, -1)]
     outcomes = {c.labels["method"]: _again(runner, c, indices) for c in conditions}
     for position, (path, index) in enumerate(zip(paths, indices, strict=True)):
         title = f"{operator}, {RANKS[position]}: {names[index][0]}, slice {names[index][2]}"

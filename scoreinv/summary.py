@@ -1,7 +1,6 @@
 """What the rows of a comparison come to: means and standard deviations over slices and over subjects."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -11,12 +10,10 @@ UNITS = {"psnr": "PSNR, dB", "ssim": "SSIM", "rmse": "RMSE"}
 NOT_LABELS = ("subject", "volume", "slice", *MEASURES, "network_calls", "seconds")
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """The rows of a comparison's CSV file; labels are text, "" where an axis does not concern a method."""
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    numbers = [*MEASURES, "network_calls", "seconds"]
-    rows[numbers] = rows[numbers].astype(float)
-    return rows
+def frame(rows: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """The rows of a comparison with numbers as such; labels are text, "" where an axis does not concern a method."""
+    numbers = dict.fromkeys((*MEASURES, "network_calls", "seconds"), float)
+    return pd.DataFrame(rows).astype(numbers)
 
 
 def labels_of(rows: pd.DataFrame) -> list[str]:
@@ -25,10 +22,10 @@ def labels_of(rows: pd.DataFrame) -> list[str]:
 
 
 def summarize(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each condition, in the order of the file.
+    """One row for each condition, in the order of the rows.
 
     Args:
-        rows: what `read_rows` returns.
+        rows: what `frame` returns.
 
     Returns:
         Labels; `<measure>_mean` and `<measure>_std` over slices, `<measure>_subject_mean` and `<measure>_subject_std`

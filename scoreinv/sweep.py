@@ -12,7 +12,7 @@ from scoreinv.conditions import parse_axes, point_conditions, points
 from scoreinv.evaluate import parts_of, settings_of, write_summary
 from scoreinv.figures import Line, curves
 from scoreinv.results import claim_settings
-from scoreinv.summary import UNITS, labels_of, read_rows, summarize
+from scoreinv.summary import UNITS, frame, labels_of, summarize
 
 
 def sweep(config, workdir: Path) -> pd.DataFrame:
@@ -42,12 +42,11 @@ def _sweep(config, workdir: Path) -> pd.DataFrame:
     named = tuple(f"{section}.{axis.rpartition('.')[2]}" for axis in axes for section in ("operator", "sampler"))
     claim_settings(workdir / "sweep.json", settings_of(config, prior, named))
     started = time.perf_counter()
-    run(workdir / "sweep.csv", conditions, runner, "sweeping")
+    rows = frame(run(workdir / "sweep.csv", conditions, runner, "sweeping"))
     logging.info(
         "%d conditions, %d compilations; %.1f s, of which %.1f s sampling",
         *(len(conditions), runner.compilations, time.perf_counter() - started, runner.seconds),
     )
-    rows = read_rows(workdir / "sweep.csv")
     summary = summarize(rows)
     write_summary(workdir, summary, labels_of(rows))
     for axis in axes:

@@ -1,4 +1,4 @@
-"""Four ways to condition the same network, 80 calls each, on a few slices at 128 x 128 with the bundled brain prior."""
+"""Four ways to condition the same network, 40 calls each, on a few slices at 128 x 128 with the bundled brain prior."""
 
 from experiments.ablation_consistency.paper import METHODS
 from experiments.small import brain, short

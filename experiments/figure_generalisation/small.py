@@ -14,4 +14,5 @@ def get_config():
     config.parts.mri.sweep.over = "method=direct,tv,scoreinv; acceleration=4,8,12,24"
     for part in config.parts.values():
         part.evaluate.slices = 2
+        part.sampler.samples = 1
     return config

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs import default
-from scoreinv.samplers.presets import GRIDS, PRESETS
+from scoreinv.samplers.presets import PRESETS
 
 
 def published(size: int, sigma_max: float, model: Mapping[str, Any]):
@@ -23,13 +23,4 @@ def published(size: int, sigma_max: float, model: Mapping[str, Any]):
 
 def published_methods(task: str) -> dict[str, dict[str, Any]]:
     """The paper's samplers of a task with the settings and noise levels its authors tuned, for `config.methods`."""
-    return {
-        method: {
-            "settings": ", ".join(f"{name}={value}" for name, value in settings.items()),
-            "grid": "linear",
-            "start": "zero",
-            "calls": 0,
-            **GRIDS[task][method],
-        }
-        for method, settings in PRESETS[task].items()
-    }
+    return {method: {"preset": f"{task}/{method}"} for method in PRESETS[task]}
