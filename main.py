@@ -16,6 +16,11 @@ config_flag = config_flags.DEFINE_config_file(
 )
 mode_flag = flags.DEFINE_enum("mode", "reconstruct", MODES, "What to do.")
 workdir_flag = flags.DEFINE_string("workdir", "", "Directory for results; default: runs/<name of the config file>.")
+coordinator_flag = flags.DEFINE_string(
+    "coordinator_address", "", "Several processes: host:port of process 0. SLURM, Open MPI and TPU pods need no flags."
+)
+processes_flag = flags.DEFINE_integer("num_processes", 0, "Several processes: how many.")
+process_flag = flags.DEFINE_integer("process_id", -1, "Several processes: number of this one.")
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -45,17 +50,19 @@ def main(argv: list[str]) -> None:
     config_name = Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     workdir = Path(workdir_flag.value or Path("runs") / config_name)
     # JAX loads after the flags are parsed, so that --help and a mistyped flag answer at once.
-    from scoreinv import compilation_cache
+    from scoreinv import compilation_cache, parallel
 
     compilation_cache.enable()
     try:
+        if mode_flag.value == "train":  # the other modes share work through files: their processes end when they like
+            parallel.initialize(coordinator_flag.value, processes_flag.value, process_flag.value)
         run(mode_flag.value, config_flag.value, workdir)
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("SCOREINV_TRACEBACK"):
             raise
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; finished results are kept")
+    except KeyboardInterrupt as interrupt:
+        sys.exit(str(interrupt) or "interrupted; finished results are kept")
 
 
 if __name__ == "__main__":

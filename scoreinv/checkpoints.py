@@ -1,9 +1,11 @@
 """What is written to disk: training checkpoints (orbax), prior files (safetensors), result files (atomic)."""
 
+import contextlib
 import csv
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import orbax.checkpoint as ocp
 import safetensors
 import safetensors.numpy
 from absl import logging
+from jax.experimental import multihost_utils
 
 from scoreinv.models.score_sde_import import import_score_sde as import_score_sde
 
@@ -46,7 +49,7 @@ def append_csv(path: Path, row: Mapping[str, Any]) -> None:
 
 
 class Manager:
-    """Training checkpoints of one work directory, written asynchronously by orbax.
+    """Training checkpoints of one work directory, written asynchronously by orbax: all of the state and the data's.
 
     Args:
         workdir: the run's directory; checkpoints live in its `checkpoints` folder.
@@ -54,39 +57,106 @@ class Manager:
     """
 
     def __init__(self, workdir: Path, keep: int):
+        self._folder = (workdir / "checkpoints").resolve()
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager((workdir / "checkpoints").resolve(), options=options)
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Manager":
         return self
 
-    def __exit__(self, *_) -> None:
-        self._manager.wait_until_finished()
-        self._manager.close()
+    def __exit__(self, kind, error, traceback) -> None:
+        try:
+            self.wait()
+        except OSError:
+            if kind is None:  # else the first error is the one to hear about
+                raise
+        finally:
+            with contextlib.suppress(Exception):  # reported by `wait`
+                self._manager.close()
 
-    def latest(self) -> int | None:
-        """The newest step on disk."""
-        return self._manager.latest_step()
+    def wait(self) -> None:
+        """Returns when everything is on disk; raises OSError if it cannot be."""
+        self._checked(self._manager.wait_until_finished)
 
-    def save(self, state) -> None:
-        """Starts writing a state; its `step` names the checkpoint."""
-        if int(state.step) not in self._manager.all_steps():
-            self._manager.save(int(state.step), args=ocp.args.StandardSave(state))
+    def _checked(self, write: Callable[[], Any]) -> Any:
+        """What `write` returns; OSError if a checkpoint, this one or the one before it, could not be written."""
+        try:
+            return write()
+        except Exception as error:  # orbax and tensorstore raise many types
+            message = " ".join(str(error).split())[-200:]
+            raise OSError(f"cannot write a checkpoint in {str(self._folder)!r} ({message})") from error
 
-    def restore_latest(self, state):
+    def last_good(self) -> str:
+        """Which checkpoint is on disk, in words."""
+        with contextlib.suppress(Exception):  # of an unfinished one
+            self._manager.wait_until_finished()
+        steps = [int(path.name) for path in self._folder.glob("*") if path.name.isdigit()]
+        return f"the checkpoint of step {max(steps)} is intact" if steps else "there is no earlier checkpoint"
+
+    def save(self, step: int, state, iterator=None) -> bool:
+        """Starts writing a state and the position of a data iterator; whether it was not there already."""
+        if step in self._manager.all_steps():
+            return False
+        items: dict[str, Any] = {"state": ocp.args.StandardSave(state)}
+        if iterator is not None:
+            import grain  # loads slowly, and only streamed training has an iterator
+
+            items["data"] = grain.checkpoint.CheckpointSave(iterator)
+        return self._checked(lambda: self._manager.save(step, args=ocp.args.Composite(**items)))
+
+    def restore_latest(self, state, iterator=None):
         """The newest readable checkpoint, or `state` itself in an empty work directory.
 
-        A truncated or corrupted checkpoint is passed over, with a warning, for the one before it.
+        A truncated or corrupted checkpoint is passed over, with a warning, for the one before it, and moved to the
+        folder `damaged`.
+
+        Args:
+            state: a state of the same structure.
+            iterator: the data iterator, which is set to where it stood.
+
+        Returns:
+            The state.
+
+        Raises:
+            ValueError: there are checkpoints, but none can be read.
         """
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for number, step in enumerate(steps):
             try:
-                restored = self._manager.restore(step, args=ocp.args.StandardRestore(state))
+                restored = self._restore(step, state, iterator)
             except Exception as error:  # orbax raises many types for a damaged file
-                logging.warning("checkpoint %d is unreadable (%s); trying the one before it", step, str(error)[:200])
+                message = " ".join(str(error).split())[:200]
+                logging.warning("checkpoint %d is unreadable (%s); trying the one before it", step, message)
                 continue
+            self._set_aside(steps[:number])
             logging.info("continuing from step %d", step)
             return restored
+        if steps:
+            raise ValueError(
+                f"no checkpoint in {str(self._folder)!r} can be read with this configuration; use the one it was made "
+                "with, or another --workdir"
+            )
         return state
+
+    def _restore(self, step: int, state, iterator):
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(state))
+        restored = self._manager.restore(step, args=args)["state"]
+        if iterator is not None:
+            import grain
+
+            args = ocp.args.Composite(data=grain.checkpoint.CheckpointRestore(iterator))
+            self._manager.restore(step, args=args)
+        return restored
+
+    def _set_aside(self, steps: list[int]) -> None:
+        """Moves damaged checkpoints out of the way of new ones."""
+        for step in steps if jax.process_index() == 0 else ():
+            target = self._folder.parent / "damaged" / f"{step}-{time.time_ns()}"
+            target.parent.mkdir(exist_ok=True)
+            (self._folder / str(step)).rename(target)
+        if steps:
+            multihost_utils.sync_global_devices("damaged checkpoints moved")
+            self._manager.reload()
 
 
 def claim_workdir(workdir: Path, network: Mapping[str, Any]) -> None:
@@ -95,6 +165,8 @@ def claim_workdir(workdir: Path, network: Mapping[str, Any]) -> None:
     Raises:
         ValueError: it was used for another one.
     """
+    # The type of the convolutions and what is kept for the backward pass change no parameter.
+    network = {name: value for name, value in network.items() if name not in ("dtype", "remat")}
     path, text = workdir / "network.json", json.dumps(network, indent=1, sort_keys=True) + "\n"
     if not path.exists():
         write_atomically(path, lambda name: name.write_text(text))
@@ -118,7 +190,8 @@ def save_prior(path: Path, params, metadata: Mapping[str, Any]) -> None:
     flat = flax.traverse_util.flatten_dict(params, sep="/")
     arrays = {name: np.asarray(value, np.float16) for name, value in flat.items()}
     text = {"scoreinv": json.dumps(metadata)}
-    write_atomically(path, lambda name: safetensors.numpy.save_file(arrays, str(name), text))
+    # Through Python's own writing, so that a full disk is an OSError.
+    write_atomically(path, lambda name: name.write_bytes(safetensors.numpy.save(arrays, text)))
 
 
 def read_prior(path: Path) -> tuple[dict, dict[str, Any]]:

@@ -1,13 +1,60 @@
 """Devices: the one module that calls `jax.pmap`, so that a successor of it is a change of one file."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 AXIS = "devices"
+
+
+def initialize(coordinator_address: str = "", num_processes: int = 0, process_id: int = -1) -> None:
+    """Joins the processes of one run, when it was launched as several; call it before anything else of JAX.
+
+    Args:
+        coordinator_address: host:port of process 0; empty: SLURM, Open MPI or a TPU pod tells, if there is one.
+        num_processes: how many processes.
+        process_id: number of this one.
+
+    Raises:
+        ValueError: an address without number and count of processes, or the reverse.
+        OSError: the processes do not find each other.
+    """
+    explicit = (bool(coordinator_address), num_processes > 0, process_id >= 0)
+    if any(explicit) and not all(explicit):
+        raise ValueError(
+            f"coordinator_address={coordinator_address!r}, num_processes={num_processes}, process_id={process_id}; "
+            "give all three, or none under SLURM, Open MPI or on a TPU pod"
+        )
+    if not any(explicit) and not _launched_as_several():
+        return
+    given = (coordinator_address, num_processes, process_id) if all(explicit) else ()
+    try:
+        jax.distributed.initialize(*given)
+    except RuntimeError as error:
+        raise OSError(f"the processes of this run do not find each other ({' '.join(str(error).split())})") from error
+
+
+def _launched_as_several() -> bool:
+    """Whether srun, mpirun or a TPU pod started this process as one of several."""
+    counts = (os.environ.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"))
+    return any(count.isdigit() and int(count) > 1 for count in counts) or "," in os.environ.get(
+        "TPU_WORKER_HOSTNAMES", ""
+    )
+
+
+def is_first_process() -> bool:
+    """Whether this process writes what only one may write."""
+    return jax.process_index() == 0
+
+
+def reached_preemption(call: int) -> bool:
+    """Whether all processes agreed to stop at this call of the step, after a SIGTERM to any of them."""
+    return jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(call)
 
 
 def replicate(tree: Any) -> Any:
@@ -16,10 +63,27 @@ def replicate(tree: Any) -> Any:
     return jax.pmap(lambda _, tree: tree, axis_name=AXIS, in_axes=(0, None))(jnp.arange(jax.local_device_count()), tree)
 
 
-@jax.jit
 def first(tree: Any) -> Any:
-    """The first device's copy of a replicated tree."""
-    return jax.tree.map(lambda x: x[0], tree)
+    """The first local device's copy of a replicated tree, in the memory of this process."""
+    return jax.tree.map(lambda x: np.asarray(x.addressable_shards[0].data)[0], tree)
+
+
+def shard(images: np.ndarray) -> Any:
+    """Deals images [N, ...] out to all devices of all processes: device d gets images d, d + devices, ...
+
+    Returns:
+        This process's part, [local devices, N // devices, ...], each on its device.
+
+    Raises:
+        ValueError: fewer images than devices.
+    """
+    devices = jax.device_count()
+    if len(images) < devices:
+        raise ValueError(f"{len(images)} training images for {devices} devices; add volumes or use fewer devices")
+    local = [device.id for device in jax.local_devices()]
+    order = [device.id for device in jax.devices()]
+    parts = [images[order.index(i) :: devices][: len(images) // devices] for i in local]
+    return jax.pmap(lambda x: x, axis_name=AXIS)(np.stack(parts))
 
 
 def data_parallel(step: Callable) -> Callable:
