@@ -1,6 +1,6 @@
 """Reconstructs medical images with score-based priors: `python main.py [--mode=...] [--config=...] [--config.x=y]`."""
 
-import importlib
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -65,6 +65,13 @@ def main(argv: list[str]) -> None:
         sys.exit(str(interrupt) or "interrupted; finished results are kept")
 
 
+def is_worth_reading(record) -> bool:
+    """Leaves out the running commentary of orbax and tensorflow-datasets, which log as absl too; not their warnings."""
+    package = importlib.util.find_spec("scoreinv").submodule_search_locations[0]  # type: ignore[union-attr, index]
+    return record.levelname != "INFO" or record.pathname.startswith(package)
+
+
 if __name__ == "__main__":
     logging.set_verbosity(logging.INFO)
+    logging.get_absl_logger().addFilter(is_worth_reading)
     app.run(main, flags_parser=parse_flags)

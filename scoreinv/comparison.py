@@ -76,7 +76,7 @@ def choose_slices(config, split: str, count: int) -> Slices:
     oversample = max(1, config.operator.oversample)
     data = ConfigDict(config.data)
     data.size = config.data.size * oversample
-    every = load_slices(data, split)
+    every = load_slices(data, split, 0, build.source(data))
     seen: dict[tuple[str, int], int] = {}
     names = []
     for subject, index in zip(every.subjects, every.indices, strict=True):

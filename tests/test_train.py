@@ -102,7 +102,7 @@ def assert_same(one, other):
     assert jax.tree.all(jax.tree.map(np.array_equal, parameters(one), parameters(other)))
 
 
-@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("on_device", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_training_killed_and_resumed_equals_uninterrupted_bit_for_bit(config, packed, tmp_path, on_device):
     fields = [f"--config.data.packed={packed}", f"--config.data.on_device={on_device}"]
     process = run_main(tmp_path / "killed", *fields, "--config.train.steps=1000000")
