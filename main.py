@@ -66,12 +66,12 @@ def main(argv: list[str]) -> None:
 
 
 def is_worth_reading(record) -> bool:
-    """Leaves out the running commentary of orbax and tensorflow-datasets, which log as absl too; not their warnings."""
+    """Leaves out the running commentary of other packages (orbax, JAX, tensorflow-datasets), not their warnings."""
     package = importlib.util.find_spec("scoreinv").submodule_search_locations[0]  # type: ignore[union-attr, index]
     return record.levelname != "INFO" or record.pathname.startswith(package)
 
 
 if __name__ == "__main__":
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_logger().addFilter(is_worth_reading)
+    logging.get_absl_handler().addFilter(is_worth_reading)
     app.run(main, flags_parser=parse_flags)

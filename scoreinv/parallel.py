@@ -65,7 +65,8 @@ def replicate(tree: Any) -> Any:
 
 def first(tree: Any) -> Any:
     """The first local device's copy of a replicated tree, in the memory of this process."""
-    return jax.tree.map(lambda x: np.asarray(x.addressable_shards[0].data)[0], tree)
+    # A copy, not a view: the next step may overwrite the device's memory while a checkpoint is being written from this.
+    return jax.tree.map(lambda x: np.array(x.addressable_shards[0].data)[0], tree)
 
 
 def shard(images: np.ndarray) -> Any:

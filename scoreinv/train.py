@@ -6,7 +6,6 @@ import itertools
 import math
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,15 +101,14 @@ def _loop(config, manager, monitor, step_fn, state, batches, iterator) -> None:
     calls = settings.steps_per_call
     replicated, schedule = parallel.replicate(state), optimization.make_schedule(settings)
     bar = tqdm(total=settings.steps, initial=step, desc="training", unit="step", mininterval=5, disable=monitor is None)
-    started, first_step, loss = time.monotonic(), step, None
     with bar, _stop_signals() as stopped:
         while step < settings.steps and not stopped:
             replicated, losses = step_fn(replicated, next(batches))
             step, loss = step + calls, parallel.first(losses).item()
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} at step {step}; {manager.last_good()}")
-            rate = settings.batch_size * (step - first_step) / (time.monotonic() - started)
             bar.update(calls)
+            rate = settings.batch_size * (bar.format_dict.get("rate") or 0.0)  # of the last seconds
             bar.set_postfix_str(f"loss {loss:.4f}, {rate:.1f} images/s")
             if monitor and step % settings.log_every < calls:
                 monitor.scalars(step, loss=loss, images_per_second=rate, learning_rate=float(schedule(step)))
