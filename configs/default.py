@@ -115,17 +115,28 @@ def get_config() -> ConfigDict:
     config.model = model = ConfigDict()
     model.parameterization = "edm"  # edm | score (the published one)
     model.sigma_data = 0.34  # edm: root mean square of the data
-    model.nf = 128
-    model.ch_mult = (1, 1, 1)
+    model.nf = 128  # channels of the first level
+    model.ch_mult = (1, 1, 1)  # channels of every level as multiples of nf
     model.num_res_blocks = 1
-    model.attn_resolutions = ()
-    model.patch_size = 4
-    model.embedding_type = "fourier"
+    model.attn_resolutions = ()  # sides of the levels that have attention
+    model.patch_size = 4  # the network runs on p x p pixels stacked as channels; the published one on single pixels (1)
+    model.resblock_type = "biggan"  # biggan | ddpm
+    model.fir = True  # resample with fir_kernel, or by repeating and averaging pixels
+    model.fir_kernel = (1, 3, 3, 1)
+    model.resamp_with_conv = True  # ddpm
+    model.progressive = "output_skip"  # none | output_skip | residual
+    model.progressive_input = "input_skip"  # none | input_skip | residual
+    model.progressive_combine = "sum"  # sum | cat
+    model.skip_rescale = True
+    model.nonlinearity = "swish"  # swish | relu | elu | lrelu
+    model.conditional = True  # the network sees the noise level
+    model.embedding_type = "fourier"  # fourier | positional
     model.fourier_scale = 1.0
     model.dropout = 0.0
     model.num_channels = 1
-    model.dtype = "float32"  # of the convolutions: float32 | bfloat16; parameters and normalisation stay float32
-    model.image_size = 128
+    model.image_size = 128  # the side that attn_resolutions refers to
+    model.dtype = "float32"  # float32 | bfloat16: the type of convolutions; parameters and normalisation are float32
+    model.remat = False  # recompute blocks in the backward pass: less memory, more time
 
     config.sde = sde = ConfigDict()
     sde.name = "ve"  # ve | vp | subvp

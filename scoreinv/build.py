@@ -27,6 +27,7 @@ from scoreinv.data.phantoms import phantom_scans
 from scoreinv.data.slices import Source
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
+from scoreinv.models.score_sde_import import flatten_config
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, Measurement
 from scoreinv.prior import Prior, channelwise, cycle_spinning
@@ -127,21 +128,36 @@ def model(config) -> NCSNpp:
     return NCSNpp(**fields, scale_by_sigma=published, data_centered=not published)
 
 
-def _apply(model, params, x, sigma):
-    return model.apply({"params": params}, x, sigma)
+def _apply(model, params, x, sigma, key=None):
+    """The network; with a key as in training, with dropout."""
+    if key is None or not model.dropout:
+        return model.apply({"params": params}, x, sigma)
+    # Folded in, so that a network without dropout draws the same noise as one that has never heard of it.
+    return model.apply({"params": params}, x, sigma, train=True, rngs={"dropout": jax.random.fold_in(key, 1)})
 
 
-def _edm_denoiser(model, sigma_data, params, x, sigma):
-    return edm_denoise(partial(_apply, model, params), x[None], sigma[None], sigma_data)[0]
+def _edm_denoiser(model, sigma_data, params, x, sigma, key=None):
+    return edm_denoise(partial(_apply, model, params, key=key), x[None], sigma[None], sigma_data)[0]
 
 
 def _edm_score(model, sde_, sigma_data, params, x, t):
     return edm_score(partial(_apply, model, params), sde_, x[None], t, sigma_data)[0]
 
 
-def _network_score(model, sde_, params, x, t):
+def _network_score(model, sde_, params, x, t, key=None):
     _, sigma = sde_.marginal_prob(t)
-    return _apply(model, params, x[None], sigma[None])[0]
+    return _apply(model, params, x[None], sigma[None], key)[0]
+
+
+def _discrete_ve_score(model, count, params, x, t):
+    """A published VE network of `count` noise levels: its label is the index of the nearest, the largest first."""
+    return _apply(model, params, x[None], jnp.round((1 - t) * (count - 1))[None])[0]
+
+
+def _published_vp_score(model, sde_, params, x, t):
+    """A published VP or sub-VP network predicts -z from the label 999 t (Song et al. 2021)."""
+    _, sigma = sde_.marginal_prob(t)
+    return -_apply(model, params, x[None], 999 * t[None])[0] / sigma
 
 
 def loss(config, model_):
@@ -154,7 +170,7 @@ def loss(config, model_):
         sigma_data = config.model.sigma_data
 
         def edm(key, params, x):
-            denoiser = partial(_edm_denoiser, model_, sigma_data, params)
+            denoiser = partial(_edm_denoiser, model_, sigma_data, params, key=key)
             return losses.edm_loss(
                 key, denoiser, x, sigma_data, config.train.log_sigma_mean, config.train.log_sigma_std
             )
@@ -166,7 +182,7 @@ def loss(config, model_):
     diffusion = sde(config.sde)
 
     def matching(key, params, x):
-        score_fn = partial(_network_score, model_, diffusion, params)
+        score_fn = partial(_network_score, model_, diffusion, params, key=key)
         return losses.denoising_score_matching(key, score_fn, diffusion, x, config.train.t_min)
 
     def matching_at(key, params, x, sigma):
@@ -205,7 +221,8 @@ def load_prior(name_or_path: str, remat: bool = False) -> Prior:
     Args:
         name_or_path: a bundled prior ("brain-mri", "body-ct"), a .safetensors file written by training, a work
             directory of `--mode=train`, or a folder with a `checkpoint_<step>` of the published JAX code and a
-            `config.json` with its model fields (and `sigma_min`, `sigma_max`, if not 0.01 and 128).
+            `config.json` with its model fields, flat or nested as published (and `sigma_min`, `sigma_max`, if not 0.01
+            and 128; `sde` "vpsde" or "subvpsde" with `beta_min`, `beta_max`, if not "vesde").
         remat: methods that go backwards through the network (dps, mcg, pigdm) recompute the activations of its blocks
             instead of storing them: less memory for a third more time, the same images.
 
@@ -234,9 +251,19 @@ def _published_prior(folder: Path, remat: bool) -> Prior:
         raise ValueError(
             f"{str(folder / 'config.json')!r} is not JSON ({error}); write the model fields as JSON"
         ) from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{str(folder / 'config.json')!r} is no JSON object; write the model fields by name")
     network, params = import_score_sde(checkpoints[-1], config)
-    diffusion = VESDE(config.get("sigma_min", 0.01), config.get("sigma_max", 128.0))
-    score = partial(_network_score, network.clone(remat=remat), diffusion)
+    network = network.clone(remat=remat)
+    fields = {"sigma_min": 0.01, "sigma_max": 128.0, "beta_min": 0.1, "beta_max": 20.0} | flatten_config(config)
+    name = str(config.get("sde", dict(config.get("training", {})).get("sde", "vesde"))).lower()
+    diffusion = sde(fields | {"name": name.removesuffix("sde")})
+    if not isinstance(diffusion, VESDE):
+        score = partial(_published_vp_score, network, diffusion)
+    elif network.embedding_type == "positional":
+        score = partial(_discrete_ve_score, network, fields.get("num_scales", 1000))
+    else:
+        score = partial(_network_score, network, diffusion)
     shape = (network.image_size, network.image_size, network.num_channels)
     return Prior(diffusion, jax.tree_util.Partial(score, params), shape)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import json
 import os
 import tempfile
@@ -20,6 +21,7 @@ import safetensors.numpy
 from absl import logging
 from jax.experimental import multihost_utils
 
+from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import import_score_sde as import_score_sde
 
 MAX_PRIOR_BYTES = 2**33
@@ -170,9 +172,13 @@ def claim_workdir(workdir: Path, network: Mapping[str, Any]) -> None:
     path, text = workdir / "network.json", json.dumps(network, indent=1, sort_keys=True) + "\n"
     if not path.exists():
         write_atomically(path, lambda name: name.write_text(text))
-    elif path.read_text() != text:
-        before, now = json.loads(path.read_text()), json.loads(text)
-        name = next(k for k in sorted(before.keys() | now.keys()) if before.get(k) != now.get(k))
+        return
+    # A field younger than the work directory had its default then; how a network is computed is free to change.
+    defaults = json.loads(json.dumps({f.name: f.default for f in dataclasses.fields(NCSNpp)}, default=str))
+    before, now = defaults | json.loads(path.read_text()), defaults | json.loads(text)
+    for name in sorted((before.keys() | now.keys()) - {"dtype", "remat"}):
+        if before.get(name) == now.get(name):
+            continue
         raise ValueError(
             f"{str(workdir)!r} holds a training of another network (model.{name} was {before.get(name)}, is "
             f"{now.get(name)}); use the config it was made with, or another --workdir"

@@ -38,7 +38,8 @@ REQUIRED = (
     "nonlinearity",
 )
 OPTIONAL = ("fir_kernel", "fourier_scale", "init_scale", "dropout", "data_centered")
-ONLY = {"name": "ncsnpp", "conv_size": 3, "normalization": "GroupNorm", "attention_type": "ddpm"}
+NUMBERS = ("image_size", "num_channels", "nf", "num_res_blocks")
+SEQUENCES = ("ch_mult", "attn_resolutions", "fir_kernel")
 BLOCK = {
     "norm_0": "GroupNorm_0",
     "conv_0": "Conv_0",
@@ -70,8 +71,8 @@ def import_score_sde(path: str | Path, config: Mapping[str, Any]) -> tuple[NCSNp
     Raises:
         ValueError: no such file, not such a checkpoint, or a configuration that is unsupported or of another network.
     """
-    model = _model(_flatten(config))
-    published = flax.traverse_util.flatten_dict(_read_params(Path(path)), sep="/")
+    model = _model(flatten_config(config))
+    published = _read_params(Path(path))
     if not model.conditional:
         published = {k: v for k, v in published.items() if not k.startswith("GaussianFourierProjection_0/")}
     side = model.patch_size * 2 ** (len(model.ch_mult) - 1)
@@ -90,23 +91,36 @@ def import_score_sde(path: str | Path, config: Mapping[str, Any]) -> tuple[NCSNp
     return model, flax.traverse_util.unflatten_dict(params, sep="/")
 
 
-def _read_params(path: Path) -> dict:
+def _read_params(path: Path) -> dict[str, Any]:
+    """The averaged parameters of a checkpoint by path."""
     if not path.is_file():
         raise ValueError(f"checkpoint {str(path)!r} does not exist; pass a file such as .../checkpoints/checkpoint_95")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"checkpoint {str(path)!r} has {path.stat().st_size} bytes, more than {MAX_BYTES}")
     try:
         state = flax.serialization.msgpack_restore(path.read_bytes())
+        params = state.get("params_ema") if isinstance(state, dict) else None
+        named = _named(params) if isinstance(params, dict) else {}
     except Exception as error:  # msgpack and numpy raise many types for a damaged file
-        raise ValueError(f"{str(path)!r} is not a flax msgpack checkpoint ({type(error).__name__}: {error})") from error
-    params = state.get("params_ema") if isinstance(state, dict) else None
-    if not isinstance(params, dict) or not params:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(
+            f"{str(path)!r} is not a whole flax msgpack checkpoint ({what}); copy it again from where it was written"
+        ) from error
+    if not named:
         raise ValueError(f"{str(path)!r} has no entry 'params_ema'; it is not a checkpoint of the published code")
-    return params["params"] if set(params) == {"params"} else params
+    return {name.removeprefix("params/"): value for name, value in named.items()}
 
 
-def _flatten(config: Mapping[str, Any]) -> dict[str, Any]:
-    """One flat dict of the model and data sections."""
+def _named(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """The leaves of a nested dict by path."""
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    parts = [_named(branch, f"{prefix}/{key}" if prefix else str(key)) for key, branch in tree.items()]
+    return {name: leaf for part in parts for name, leaf in part.items()}
+
+
+def flatten_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """One flat dict of the model and data sections of a published config, lists made tuples."""
     flat = dict(config)
     for section in ("model", "data"):
         flat.update(dict(flat.pop(section, {})))
@@ -120,11 +134,11 @@ def _model(config: dict[str, Any]) -> NCSNpp:
         raise ValueError(
             f"the config lacks {', '.join(missing)}; pass the published config.model and config.data fields"
         )
-    for field, only in ONLY.items():
-        if str(config.get(field, only)).lower() != str(only).lower():
-            raise ValueError(f"{field}={config[field]!r} is not supported; only {only!r} is")
+    if config.get("name", "ncsnpp") != "ncsnpp":
+        raise ValueError(f"the config is of model.name={config['name']!r}; only checkpoints of 'ncsnpp' can be read")
     fields = {field: config[field] for field in (*REQUIRED, *OPTIONAL) if field in config}
     fields = {field: value.lower() if isinstance(value, str) else value for field, value in fields.items()}
+    _check_fields(fields)
     model = NCSNpp(**fields)
     if model.scale_by_sigma and model.embedding_type == "positional":
         if not {"sigma_min", "sigma_max", "num_scales"} <= set(config):
@@ -135,6 +149,23 @@ def _model(config: dict[str, Any]) -> NCSNpp:
         table = (config["sigma_min"], config["sigma_max"], config["num_scales"])
         model = model.clone(label_sigmas=table)
     return model
+
+
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    """Types and signs, so that a mistyped config is named before a network is made of it."""
+    for field, value in fields.items():
+        if field not in NUMBERS + SEQUENCES:
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        kind = int | float if field == "fir_kernel" else int
+        fits = isinstance(value, tuple) == (field in SEQUENCES) and (values or field == "attn_resolutions")
+        if not fits or not all(isinstance(v, kind) and v > 0 for v in values):
+            what = "a list of positive numbers" if field in SEQUENCES else "a positive integer"
+            raise ValueError(f"the config has {field}={value!r}; give {what}, as the published config does")
+    levels = len(fields["ch_mult"])
+    if fields["image_size"] % 2 ** (levels - 1):
+        side = fields["image_size"]
+        raise ValueError(f"the config has {levels} levels, but image_size={side} is no multiple of {2 ** (levels - 1)}")
 
 
 def _modules(model: NCSNpp) -> Iterator[tuple[str, str]]:
@@ -202,7 +233,12 @@ def _take(published: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -
     """Removes one parameter from the published ones and gives it our shape."""
     if name not in published:
         raise ValueError(f"the checkpoint has no parameter {name!r}; pass the config this checkpoint was trained with")
-    value = np.asarray(published.pop(name), np.float32)
+    stored = published.pop(name)
+    if not isinstance(stored, np.ndarray) or not jnp.issubdtype(stored.dtype, jnp.floating):
+        raise ValueError(f"parameter {name!r} of the checkpoint is no array of real numbers; the file is damaged")
+    value = np.asarray(stored, np.float32)
+    if not np.all(np.isfinite(value)):
+        raise ValueError(f"parameter {name!r} of the checkpoint holds NaN or Inf; use a checkpoint from before that")
     # A published "NIN" is the matrix [C, D] of a 1 x 1 convolution.
     if value.shape != shape and value.shape != shape[2:]:
         raise ValueError(
