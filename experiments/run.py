@@ -23,7 +23,7 @@ def configuration(name: str, scale: str, data: dict[str, str], overrides: list[s
     Args:
         name: an experiment's folder.
         scale: "small" or "paper".
-        data: modality -> packed file or folder of volumes.
+        data: modality -> what `--mode=prepare` wrote, or a folder of volumes.
         overrides: "field=value", applied to every part.
 
     Raises:
@@ -32,10 +32,9 @@ def configuration(name: str, scale: str, data: dict[str, str], overrides: list[s
     config = importlib.import_module(f"experiments.{name}.{scale}").get_config()
     for part in config.parts.values() or [config]:
         source = data.get(part.operator.modality, "")
-        if source and Path(source).is_dir():
-            part.data.folders = (source,)
-        elif source:
-            part.data.packed = source
+        if source:
+            prepared = Path(source).is_file() or list(Path(source).glob("dataset_info.json"))
+            part.data.update({"packed": source} if prepared else {"folders": (source,)})
         part.lock()  # no new fields
         for override in overrides:
             field, _, value = override.partition("=")
@@ -64,8 +63,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--scale", choices=SCALES, default="small", help="published settings, or a few small slices")
     parser.add_argument("--fast", action="store_true", help="phantoms and an untrained network: seconds, no meaning")
-    parser.add_argument("--ct", default="", help="CT data: a packed file of --mode=prepare, or a folder of volumes")
-    parser.add_argument("--mri", default="", help="MRI data: a packed file of --mode=prepare, or a folder of volumes")
+    parser.add_argument("--ct", default="", help="CT data: what --mode=prepare wrote, or a folder of volumes")
+    parser.add_argument("--mri", default="", help="MRI data: what --mode=prepare wrote, or a folder of volumes")
     parser.add_argument("--workdir", default="", help="results; default: runs/<experiment>-<scale>")
     parser.add_argument("overrides", nargs="*", help="field=value for every part, as in prior=\"'runs/lidc'\"")
     arguments = parser.parse_args(argv)

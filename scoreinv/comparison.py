@@ -27,6 +27,7 @@ SLICE = ("subject", "volume", "slice")
 REGIONS = {"all": lambda shape: jnp.ones(shape), "circle": metrics.circular_region}
 SPLITS = ("test", "validation")
 POLL_SECONDS = 0.5
+KEPT = 256  # reconstructions in memory
 
 
 class Slices(NamedTuple):
@@ -148,6 +149,7 @@ class Runner:
         keys = [zlib.crc32("/".join(map(str, name)).encode()) for name in slices.names]
         self._keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(keys, jnp.uint32))
         self._programs: dict[Any, Callable] = {}
+        self._images: dict[tuple[Any, int], tuple[np.ndarray, np.ndarray]] = {}
         self.compilations, self.seconds = 0, 0.0
 
     def __call__(self, pairs: Sequence[tuple[Condition, int]]) -> tuple[Outcome, float]:
@@ -168,7 +170,20 @@ class Runner:
         outcome = jax.block_until_ready(program(shared, *batch))
         seconds = time.perf_counter() - started
         self.seconds += seconds
-        return jax.tree.map(lambda x: np.asarray(x[: len(pairs)]), outcome), seconds / size
+        outcome = jax.tree.map(lambda x: np.asarray(x[: len(pairs)]), outcome)
+        if len(self._images) < KEPT:
+            self._images |= {_image_key(*p): (outcome.mean[i], outcome.std[i]) for i, p in enumerate(pairs)}
+        return outcome, seconds / size
+
+    def images(self, condition: Condition, indices: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(mean, standard deviation) of the draws for some slices; made once more where they were not kept."""
+        missing = [(condition, i) for i in indices if _image_key(condition, i) not in self._images]
+        size, made = pairs_per_call(condition), dict(self._images)
+        for start in range(0, len(missing), size):
+            pairs = missing[start : start + size]
+            outcome, _ = self(pairs)
+            made |= {_image_key(*pair): (outcome.mean[i], outcome.std[i]) for i, pair in enumerate(pairs)}
+        return [made[_image_key(condition, i)] for i in indices]
 
     def _program(self, condition: Condition, shared, batch) -> Callable:
         if program_of(condition) not in self._programs:
@@ -176,6 +191,10 @@ class Runner:
             fn = partial(_reconstruct, condition.make, condition.samples, condition.batch_size, self.slices.oversample)
             self._programs[program_of(condition)] = parallel.compile_batch(fn, shared, *batch)
         return self._programs[program_of(condition)]
+
+
+def _image_key(condition: Condition, index: int) -> tuple[Any, int]:
+    return tuple(condition.labels.items()), index
 
 
 def program_of(condition: Condition) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 from absl import logging
 
 from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import SLICE, Outcome, Runner, choose_slices, fitting_prior, pairs_per_call, run
+from scoreinv.comparison import SLICE, Runner, choose_slices, fitting_prior, run
 from scoreinv.conditions import Condition, method_conditions
 from scoreinv.figures import panel
 from scoreinv.operators.base import block_mean
@@ -102,18 +102,10 @@ def _figures(workdir: Path, rows: pd.DataFrame, conditions: list[Condition], run
     ranked = own.sort_values("psnr", ascending=False)[list(SLICE)].to_numpy().tolist()
     names = [[str(part) for part in name] for name in runner.slices.names]
     indices = [names.index(ranked[i]) for i in (0, len(ranked) // 2, -1)]
-    outcomes = {c.labels["method"]: _again(runner, c, indices) for c in conditions}
+    outcomes = {c.labels["method"]: runner.images(c, indices) for c in conditions}
     for position, (path, index) in enumerate(zip(paths, indices, strict=True)):
         title = f"{operator}, {RANKS[position]}: {names[index][0]}, slice {names[index][2]}"
-        images = {name: jnp.asarray(outcome.mean[position]) for name, outcome in outcomes.items()}
+        images = {name: jnp.asarray(drawn[position][0]) for name, drawn in outcomes.items()}
         truth = block_mean(jnp.asarray(runner.slices.images[index]), runner.slices.oversample)
-        std = jnp.asarray(outcomes[ours].std[position]) if conditions[-1].samples > 1 else None
+        std = jnp.asarray(outcomes[ours][position][1]) if conditions[-1].samples > 1 else None
         write_atomically(path, panel(images, truth, std, title=title).savefig)
-
-
-def _again(runner: Runner, condition: Condition, indices: list[int]) -> Outcome:
-    """The reconstructions of a few slices, made once more rather than kept for all."""
-    size = pairs_per_call(condition)
-    pairs = [(condition, index) for index in indices]
-    outcomes = [runner(pairs[start : start + size])[0] for start in range(0, len(pairs), size)]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *outcomes)
