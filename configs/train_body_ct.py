@@ -15,4 +15,7 @@ def get_config():
     config.data.views = 16
     config.data.validation_subjects = ("RIDER-Pilot-0117",)
     config.data.test_subjects = ("CMB-CRC-MSB-01068",)  # the patient with a metal port
+    config.train.steps = 2500
+    config.train.optimizer = "muon"
+    config.train.learning_rate = 3e-3
     return config

@@ -11,4 +11,6 @@ def get_config():
     config.data.blur = 1.2
     config.data.gamma = 0.5
     config.data.recoloured = 0.4
+    config.train.optimizer = "muon"
+    config.train.learning_rate = 3e-3
     return config

@@ -1,4 +1,4 @@
-"""One training step as a pure function: batch, loss, gradient, Adam, average."""
+"""One training step as a pure function: batch, loss, gradient, update, average."""
 
 from collections.abc import Callable
 from functools import partial
@@ -34,9 +34,32 @@ def make_schedule(config) -> optax.Schedule:
 
 
 def make_optimizer(config) -> optax.GradientTransformation:
-    """Adam with `make_schedule`'s learning rate, and clipping by global norm."""
-    adam = optax.adam(make_schedule(config), b1=config.adam_beta1, b2=config.adam_beta2, eps=config.adam_eps)
-    return optax.chain(optax.clip_by_global_norm(config.clip), adam)
+    """Adam or Muon with `make_schedule`'s learning rate, after clipping by global norm.
+
+    Muon (Jordan 2024) orthogonalises the momentum of every matrix and convolution kernel, with updates of the size of
+    Adam's (Liu et al. 2025); biases and scales are left to Adam.
+
+    Raises:
+        ValueError: unknown `train.optimizer`.
+    """
+    schedule, betas = make_schedule(config), {"b1": config.adam_beta1, "b2": config.adam_beta2}
+    if config.optimizer == "adam":
+        update = optax.adam(schedule, **betas, eps=config.adam_eps)
+    elif config.optimizer == "muon":
+        adam_betas = {f"adam_{name}": value for name, value in betas.items()}
+        update = optax.contrib.muon(
+            schedule, **adam_betas, muon_weight_dimension_numbers=matrix_axes, consistent_rms=0.2
+        )
+    else:
+        raise ValueError(f"unknown train.optimizer {config.optimizer!r}; choose one of adam, muon")
+    return optax.chain(optax.clip_by_global_norm(config.clip), update)
+
+
+def matrix_axes(params):
+    """Which axes of each parameter are the rows and columns of a matrix for Muon; None where it is not one."""
+    numbers = optax.contrib.MuonDimensionNumbers
+    by_rank = {2: numbers(0, 1), 4: numbers((0, 1, 2), 3)}
+    return jax.tree.map(lambda p: by_rank.get(p.ndim), params)
 
 
 def init_state(model, optimizer, shape, key) -> TrainState:

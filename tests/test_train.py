@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from configs import default
-from scoreinv import build, checkpoints
+from scoreinv import build, checkpoints, optimization
 from scoreinv.data.folders import Slice
 from scoreinv.data.pipeline import training_batches
 from scoreinv.data.readers import IntensityScale
@@ -270,3 +270,33 @@ def test_two_processes_of_two_devices_equal_one_process_of_four(tmp_path):
     one, two = parameters(tmp_path / "one"), parameters(tmp_path / "two")
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), one, two)
     assert sorted(p.name for p in (tmp_path / "two" / "checkpoints").iterdir()) == ["2", "4"]
+
+
+def first_update(config, params, gradient):
+    optimizer = optimization.make_optimizer(config.train)
+    state = optimizer.init(params)
+    # The first learning rate of the warm-up is zero.
+    for _ in range(2):
+        updates, state = optimizer.update(gradient, state, params)
+    return updates
+
+
+def test_muon_moves_a_kernel_by_an_orthogonal_matrix_and_a_bias_like_adam(config):
+    params = {"kernel": jnp.zeros((3, 3, 4, 8)), "bias": jnp.zeros(8)}
+    gradient = jax.tree.map(lambda p: jax.random.normal(jax.random.key(1), p.shape), params)
+    config.train.update({"learning_rate": 1e-2, "warmup": 1, "decay": "none", "clip": 1e9})
+    config.train.optimizer = "muon"
+    muon = first_update(config, params, gradient)
+    config.train.optimizer = "adam"
+    adam = first_update(config, params, gradient)
+    np.testing.assert_allclose(muon["bias"], adam["bias"], rtol=0.2)  # its Adam looks a step ahead (Nesterov)
+    singular = np.linalg.svd(np.reshape(muon["kernel"], (36, 8)), compute_uv=False)
+    # 0.2 sqrt(36) times the learning rate each, as far as five Newton-Schulz steps make them equal
+    assert np.all(abs(singular / (1e-2 * 0.2 * 6) - 1) < 0.35)
+    assert singular.max() / singular.min() < 1.8 < np.linalg.cond(np.reshape(gradient["kernel"], (36, 8)))
+
+
+def test_unknown_optimizer(config):
+    config.train.optimizer = "adamw"
+    with pytest.raises(ValueError, match="adam, muon"):
+        optimization.make_optimizer(config.train)
