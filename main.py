@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 MODES = ("reconstruct", "prepare", "train", "evaluate", "sweep", "tune")
 
 config_flag = config_flags.DEFINE_config_file(
-    "config", str(HERE / "configs" / "demo.py"), "Configuration file; --config.field=value overrides a field."
+    "config", None, "Configuration file (default: configs/demo.py); --config.field=value overrides a field."
 )
 mode_flag = flags.DEFINE_enum("mode", "reconstruct", MODES, "What to do.")
 workdir_flag = flags.DEFINE_string("workdir", "", "Directory for results; default: runs/<name of the config file>.")
@@ -24,12 +25,19 @@ process_flag = flags.DEFINE_integer("process_id", -1, "Several processes: number
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """absl's parser, with one line for a mistake in a config field as well."""
+    """absl's parser, with one line for a mistake."""
+    if not any(re.fullmatch(r"--?config(=.*)?", argument) for argument in argv):
+        # Not the flag's own default: overrides of that are read where the flag is defined, outside of this function.
+        argv = [argv[0], f"--config={HERE / 'configs' / 'demo.py'}", *argv[1:]]
     try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        fields = [a for a in argv if a.startswith("--config.")]
-        sys.exit(f"error: cannot apply {' '.join(fields) or argv}: {error}; configs/default.py lists the fields")
+        rest = flags.FLAGS(argv)
+        _ = config_flag.value  # a file that cannot be loaded raises here
+        return rest
+    except flags.Error as error:
+        sys.exit(f"error: {' '.join(str(error).split())}; see --helpshort, and configs/default.py for the fields")
+    except Exception as error:  # a config file is a program, and ml_collections raises many types for a wrong field
+        what = " ".join([*(a for a in argv if a.startswith("--config.")), f"({type(error).__name__}: {error})"])
+        sys.exit(f"error: cannot apply the configuration {' '.join(what.split())}; configs/default.py lists the fields")
 
 
 def run(mode: str, config, workdir: Path) -> None:

@@ -128,6 +128,7 @@ def get_config() -> ConfigDict:
     model.progressive_input = "input_skip"  # none | input_skip | residual
     model.progressive_combine = "sum"  # sum | cat
     model.skip_rescale = True
+    model.init_scale = 0.0  # initial scale of the last convolution of every branch; 0 stands for 1e-10
     model.nonlinearity = "swish"  # swish | relu | elu | lrelu
     model.conditional = True  # the network sees the noise level
     model.embedding_type = "fourier"  # fourier | positional

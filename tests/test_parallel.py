@@ -17,9 +17,14 @@ from scoreinv import parallel
 assert jax.local_device_count() == int(sys.argv[1])
 def draw(scale, key, x):
     return x + scale * jax.random.normal(key, x.shape)
-keys, x = jax.random.split(jax.random.key(0), 6), jnp.arange(24.0).reshape(6, 4)
-run = parallel.compile_batch(draw, jnp.float32(2.0), keys, x)
-np.save(sys.argv[2], run(jnp.float32(2.0), keys, x))
+results = []
+for n in (6, 3, 8):
+    keys, x = jax.random.split(jax.random.key(0), n), jnp.arange(4.0 * n).reshape(n, 4)
+    run = parallel.compile_batch(draw, jnp.float32(2.0), keys, x)
+    results.append(run(jnp.float32(2.0), keys, x))
+assert [len(r) for r in results] == [6, 3, 8]
+assert len(results[2].devices()) == int(sys.argv[1])
+np.save(sys.argv[2], np.concatenate(results))
 """
 
 
@@ -29,7 +34,7 @@ def run_on(devices, path):
     return np.load(path)
 
 
-def test_four_devices_equal_one_for_six_items(tmp_path):
+def test_four_devices_equal_one_for_batches_that_divide_or_do_not(tmp_path):
     one, four = run_on(1, tmp_path / "one.npy"), run_on(4, tmp_path / "four.npy")
     np.testing.assert_array_equal(one, four)
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from scoreinv.models import resample
-from scoreinv.models.convolution import convolve, convolve_same
+from scoreinv.models.resample import convolve
 
 Features = Float[Array, "N H W C"]
 Activation = Callable[[Array], Array]
@@ -48,7 +48,7 @@ class Conv(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", uniform_init(self.init_scale), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return convolve_same(x.astype(self.dtype), kernel.astype(self.dtype)) + bias.astype(self.dtype)
+        return convolve(x.astype(self.dtype), kernel.astype(self.dtype), 1, "SAME") + bias.astype(self.dtype)
 
 
 def number_of_groups(channels: int) -> int:

@@ -1,5 +1,7 @@
 """Layers against plain references: zero-stuffing in numpy, XLA's own convolution, textbook normalisation."""
 
+import dataclasses
+
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -7,10 +9,11 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
+from configs import default
+from scoreinv import build
 from scoreinv.models import resample
-from scoreinv.models.convolution import convolve, convolve_same
 from scoreinv.models.edm import edm_denoise, edm_score
-from scoreinv.models.layers import GroupNorm
+from scoreinv.models.layers import GroupNorm, group_norm
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.sde import VESDE, VPSDE
 
@@ -50,32 +53,10 @@ def test_patches_come_back():
     np.testing.assert_array_equal(resample.depth_to_space(patches, 4), x)
 
 
-@pytest.mark.parametrize("shape", [(2, 32, 32, 64), (4, 8, 8, 16)], ids=["by chunks", "by xla"])
-def test_convolution_and_both_gradients_equal_xla(shape):
-    x, weight = normal(3, shape), normal(4, (3, 3, shape[-1], 8))
-    cotangent = normal(5, (*shape[:-1], 8))
-    found, pull = jax.vjp(convolve_same, x, weight)
-    expected, expected_pull = jax.vjp(lambda x, w: convolve(x, w, 1, "SAME"), x, weight)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
-    for a, b in zip(pull(cotangent), expected_pull(cotangent), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-2)
-
-
-def test_convolution_under_vmap_and_grad_in_either_order():
-    x, weight = normal(6, (3, 1, 32, 32, 64)), normal(7, (3, 3, 64, 4))
-
-    def loss(weight, x):
-        return jnp.sum(convolve_same(x, weight) ** 2)
-
-    def reference(weight, x):
-        return jnp.sum(convolve(x, weight, 1, "SAME") ** 2)
-
-    of_sum = jax.grad(lambda w: jax.vmap(loss, (None, 0))(w, x).sum())(weight)
-    each = jax.vmap(jax.grad(loss), (None, 0))(weight, x)
-    expected = np.stack([jax.grad(reference)(weight, item) for item in x])
-    scale = np.abs(expected).max()
-    np.testing.assert_allclose(each / scale, expected / scale, atol=1e-5)
-    np.testing.assert_allclose(of_sum / scale, expected.sum(0) / scale, atol=1e-5)
+def test_a_convolution_of_one_pixel_is_a_matrix_product():
+    x, weight = normal(3, (2, 5, 6, 8)), normal(4, (1, 1, 8, 3))
+    expected = jax.lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    np.testing.assert_allclose(resample.convolve(x, weight, 1, "SAME"), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_group_norm_and_swish():
@@ -86,6 +67,33 @@ def test_group_norm_and_swish():
     mean, variance = groups.mean((1, 3), keepdims=True), groups.var((1, 3), keepdims=True)
     y = ((groups - mean) / np.sqrt(variance + 1e-6)).reshape(x.shape)
     np.testing.assert_allclose(found, y / (1 + np.exp(-y)), atol=1e-5)
+
+
+def test_group_norm_derivatives_are_those_of_its_definition():
+    x, scale, bias = 3 + 2 * normal(8, (2, 3, 4, 8)), normal(12, (8,)), normal(13, (8,))
+
+    def definition(x, scale, bias):
+        groups = x.reshape(2, 3, 4, 2, 4)
+        centred = groups - groups.mean((1, 2, 4), keepdims=True)
+        deviation = jnp.sqrt((centred**2).mean((1, 2, 4), keepdims=True) + 1e-6)
+        return (centred / deviation).reshape(x.shape) * scale + bias
+
+    def ours(x, scale, bias):
+        return group_norm(x, scale, bias, 2)
+
+    args, tangents = (x, scale, bias), (normal(14, x.shape), normal(15, (8,)), normal(16, (8,)))
+    weights = normal(17, x.shape)
+    for found, expected in zip(jax.jvp(ours, args, tangents), jax.jvp(definition, args, tangents), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    first, second = (jax.vjp(fn, *args)[1](weights) for fn in (ours, definition))
+    for found, expected in zip(first, second, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+    def bent(fn):
+        return jax.grad(lambda x: jnp.sum(jax.grad(lambda x: jnp.sum(weights * fn(x, scale, bias) ** 2))(x) ** 2))(x)
+
+    expected = bent(definition)
+    np.testing.assert_allclose(bent(ours), expected, atol=1e-3 * float(jnp.abs(expected).max()))
 
 
 def ideal_network(tau):
@@ -134,14 +142,46 @@ def test_bfloat16_keeps_float32_parameters_and_nearly_the_output():
     assert 0 < np.abs(found - expected).max() < 0.05 * np.ptp(expected)
 
 
-def test_rematerialisation_changes_no_gradient():
-    model, params, x, sigma = small_network()
+def test_rematerialisation_changes_no_gradient_and_takes_less_memory():
+    model, params, _, sigma = small_network(num_res_blocks=2, attn_resolutions=())
+    x = normal(18, (2, 64, 64, 1))
 
     def gradient(model):
-        return jax.jit(jax.grad(lambda p: jnp.sum(model.apply({"params": p}, x, sigma) ** 2)))(params)
+        fn = jax.jit(jax.grad(lambda p: jnp.sum(model.apply({"params": p}, x, sigma) ** 2)))
+        program = fn.lower(params).compile()
+        return jax.flatten_util.ravel_pytree(program(params))[0], program.memory_analysis().temp_size_in_bytes
 
-    plain, saved = (jax.flatten_util.ravel_pytree(gradient(m))[0] for m in (model, model.clone(remat=True)))
-    np.testing.assert_allclose(saved, plain, atol=1e-4 * float(jnp.abs(plain).max()))
+    (plain, memory), (recomputed, less_memory) = gradient(model), gradient(model.clone(remat=True))
+    np.testing.assert_allclose(recomputed, plain, atol=1e-4 * float(jnp.abs(plain).max()))
+    assert less_memory < 0.8 * memory
+
+
+def test_config_fields_reach_the_network():
+    config = default.get_config().model
+    changes = {"nf": 16, "ch_mult": (1, 2), "resblock_type": "ddpm", "fir": False, "progressive": "residual"}
+    changes |= {"progressive_input": "none", "progressive_combine": "cat", "skip_rescale": False, "remat": True}
+    changes |= {"nonlinearity": "elu", "conditional": False, "embedding_type": "positional", "dropout": 0.2}
+    config.update({**changes, "dtype": "bfloat16", "parameterization": "score"})
+    model = build.model(config)
+    assert {name: getattr(model, name) for name in changes} == changes
+    assert model.dtype == jnp.bfloat16 and model.scale_by_sigma and not model.data_centered
+    fields = {f.name for f in dataclasses.fields(NCSNpp)} - {"parent", "name", "label_sigmas"}
+    assert fields - {"scale_by_sigma", "data_centered"} <= set(config.to_dict())
+
+
+def test_dropout_acts_in_the_training_loss_alone():
+    config = default.get_config()
+    config.model.update({"nf": 4, "ch_mult": (1,), "patch_size": 1, "dropout": 0.5})
+    model, x = build.model(config.model), normal(19, (8, 8, 1))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x[None], jnp.ones(1))["params"]
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda p: jnp.asarray(rng.normal(0, 0.3, p.shape), jnp.float32), shapes)
+    key, values = jax.random.key(1), {}
+    for rate in (0.0, 0.5):
+        loss, loss_at = build.loss(config, model.clone(dropout=rate))
+        values[rate] = jax.jit(loss)(key, params, x), jax.jit(loss_at)(key, params, x, jnp.float32(0.3))
+    assert abs(values[0.0][0] - values[0.5][0]) > 1e-3
+    assert values[0.0][1] == values[0.5][1]
 
 
 def test_each_image_of_a_batch_is_on_its_own():
