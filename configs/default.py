@@ -39,7 +39,7 @@ def get_config() -> ConfigDict:
     # Of song2022, score_sde and unconditional; empty: reverse_diffusion. Others: ancestral | ddim | dpm_solver_2m |
     # euler_maruyama | heun | probability_flow
     sampler.predictor = ""
-    sampler.spin = 1  # the network sees each state shifted at random within blocks of this many pixels; 1: as it is
+    sampler.spin = 4  # the network sees each state shifted at random within blocks of this many pixels; 1: as it is
     sampler.remat = False  # of dps, mcg, pigdm: recompute the network's activations on the way back; saves memory
     sampler.settings = ""  # the method's own, e.g. "churn=0.3, lam=0.5"
     sampler.steps = 39  # steps of the time grid

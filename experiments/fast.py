@@ -61,6 +61,14 @@ def shrink(config, folder: Path):
         fields.update({"calls": 5})
     for settings in config.baseline_settings.values():
         settings.iterations = 3
+    config.sweep.over = "; ".join(map(_shortened, filter(None, config.sweep.over.split(";"))))
     config.evaluate.slices = 2
     config.tune.update({"trials": 2, "slices": 2})
     return config
+
+
+def _shortened(axis: str) -> str:
+    """An axis of a sweep; of methods and calls, which each need a program of their own, the first four and two."""
+    name, _, values = (part.strip() for part in axis.partition("="))
+    count = {"method": 4, "calls": 2}.get(name)
+    return f"{name}={','.join(values.split(',')[:count])}"

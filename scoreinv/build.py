@@ -321,7 +321,9 @@ def with_preset(config):
         return config
     method, settings, levels = preset(config.preset)
     text = ", ".join([*(f"{k}={v}" for k, v in settings.items()), *filter(None, [config.settings])])
-    return type(config)({**config, "method": method, "settings": text, "grid": "linear", "start": "zero", **levels})
+    return type(config)(
+        {**config, "method": method, "settings": text, "grid": "linear", "start": "zero", "spin": 1, **levels}
+    )
 
 
 def _predictor(config, method: Callable) -> dict[str, Predictor]:
@@ -411,11 +413,15 @@ def network_calls(make: Sampler | Baseline, settings: Mapping[str, Any]) -> int:
     return count_network_calls(lambda prior: make(prior, settings), prior, jax.random.key(0), measurement)
 
 
+class TooFewCalls(ValueError):
+    """A method's first step takes more network calls than it is allowed."""
+
+
 def _within(calls: int, make: Sampler, settings: Mapping[str, Any]) -> Sampler:
     """The sampler with the most steps whose network calls stay within a number; they are affine in the steps."""
     one, two = (network_calls(dataclasses.replace(make, steps=steps), settings) for steps in (1, 2))
     if calls < one:
-        raise ValueError(f"sampler.calls={calls}, but one step of the method takes {one} network calls; allow more")
+        raise TooFewCalls(f"sampler.calls={calls}, but one step of the method takes {one} network calls; allow more")
     return dataclasses.replace(make, steps=1 + (calls - one) // (two - one))
 
 

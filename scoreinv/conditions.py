@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from scoreinv import build
@@ -174,7 +175,8 @@ def point_conditions(config, sweep: Sequence[Point], shape: tuple[int, int, int]
         One condition a point; points that differ in axes that do not concern their method are one.
 
     Raises:
-        ValueError: an axis that concerns no method, or anything wrong with a value.
+        ValueError: an axis that concerns no method, or anything wrong with a value. A number of calls that is too
+            small for its method leaves out that point.
     """
     configured: dict[tuple[str, ...], tuple[dict[str, str], str, ConfigDict]] = {}
     unused = {name for point in sweep for name in point if name != "method"}
@@ -235,7 +237,12 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
             transform = id(operator.transform)
             operator = replace(operator, mask=jnp.broadcast_to(operator.mask, masks[transform]))
             own = labels | {"operator": operator_name} if named else labels
-            conditions.append(_condition(config, name, own, operator, models[transform], calls))
+            try:
+                conditions.append(_condition(config, name, own, operator, models[transform], calls))
+            except build.TooFewCalls as error:
+                if named or len(configured) == 1:
+                    raise
+                logging.warning("%s is left out: %s", ", ".join(filter(None, own.values())), error)
     return conditions
 
 

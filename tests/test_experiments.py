@@ -1,10 +1,12 @@
 """Every experiment in its fast form, from the command to tables and figures; every configuration builds."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
+from experiments.calibration import __main__ as calibration
 from experiments.run import EXPERIMENTS, SCALES, configuration, main
 from experiments.tables import latex
 from scoreinv import build
@@ -60,3 +62,17 @@ def test_mistakes_end_with_one_line(capsys):
 def test_latex_escapes():
     text = latex([["method", "PSNR"], ["score_sde", "**30.1 ± 2.0**"]])
     assert r"score\_sde & \textbf{30.1 $\pm$ 2.0} \\" in text and text.startswith(r"\begin{tabular}{lr}")
+
+
+@pytest.mark.slow
+def test_calibration_in_its_fast_form(tmp_path, capsys):
+    calibration.main(["--fast", f"--workdir={tmp_path}"])
+    reports = json.loads((tmp_path / "calibration.json").read_text())
+    assert set(reports) == {"mri", "ct"} and (tmp_path / "reliability.png").exists()
+    for found in reports.values():
+        assert 0 <= found["coverage_90_before"] <= 1 and found["half_width"] > 0 and found["test_subjects"] == 2
+    kept = (tmp_path / "mri" / "test-0.npz").stat().st_mtime_ns
+    calibration.main(["--fast", f"--workdir={tmp_path}"])
+    assert (tmp_path / "mri" / "test-0.npz").stat().st_mtime_ns == kept
+    with pytest.raises(SystemExit, match="give --mri or --ct"):
+        calibration.main([])

@@ -17,7 +17,7 @@ def published(size: int, sigma_max: float, model: Mapping[str, Any]):
     config.train.update({"decay": "none", "adam_beta1": 0.9, "adam_beta2": 0.999, "adam_eps": 1e-8, "clip": 1.0})
     config.train.update({"ema": 0.999, "t_min": 1e-5, "checkpoint_every": 10_000})
     config.data.update({"size": size, "crop": size, "views": 1, "zoom": (1.0, 1.0), "rotation": 0.0})
-    config.sampler.update({"samples": 1, "batch_size": 8})
+    config.sampler.update({"samples": 1, "batch_size": 8, "spin": 1})
     return config
 
 

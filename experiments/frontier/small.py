@@ -1,0 +1,55 @@
+"""Quality against network calls, up to 50, for every method on a few validation slices with the bundled priors."""
+
+from ml_collections import ConfigDict
+
+from experiments.small import body, brain
+
+BUDGETS = (5, 10, 20, 35, 50)
+# Where a method starts. Published: from pure noise. NOISED: from the noised classical image, for small budgets.
+LADDER = {"grid": "geometric", "start": "zero", "sigma_min": 0.01, "sigma_max": 20.0}
+NOISE = {"grid": "karras", "start": "zero", "sigma_min": 0.005, "sigma_max": 10.0}
+NOISED = {"grid": "geometric", "start": "pseudo_inverse", "sigma_min": 0.01, "sigma_max": 1.0}
+METHODS = {
+    "dpir": {"settings": "churn=0.0"},
+    "dpir_no_spin": {"method": "dpir", "settings": "churn=0.0", "spin": 1},
+    "song2022": {"settings": "snr=0.246, lam=0.841", **LADDER},
+    "song2022_follow_noise": {"method": "song2022", "settings": "snr=0.16, lam=1.0, follow_noise=True", **NOISED},
+    "ald_proximal": {"settings": "snr=0.386, lam=1.0", **LADDER},
+    "score_sde": {"settings": "snr=0.246, gamma=1.231", **LADDER},
+    "langevin": {"settings": "snr=0.212, gamma=0.713", **LADDER},
+    "dps": NOISE,
+    "mcg": NOISE,
+    "pigdm": {"settings": "data_std=0.34", **NOISE},
+    "ddnm": NOISE,
+    "dds": {"settings": "eta=0.85", **NOISE},
+    "dds_noised": {"method": "dds", "settings": "eta=0.85", **NOISED},
+    "dds_low_eta": {"method": "dds", "settings": "eta=0.15", **NOISE},
+    "dds_dual": {"settings": "eta=0.85", **NOISE},
+    "diffpir": {"settings": "zeta=0.3", **NOISE},
+    "diffpir_noised": {"method": "diffpir", "settings": "zeta=1.0", **NOISED},
+    "red_diff": NOISE | {"start": "pseudo_inverse"},
+    "daps": {"settings": "ode_steps=2", **NOISE},
+    "split_gibbs": {"settings": "prior_steps=5", **NOISED},
+}
+
+
+def get_config(budgets: tuple[int, ...] = BUDGETS, slices: int = 4):
+    """A part for each of 4x and 8x MRI, CT from 23 views and CT from 90 of 180 degrees; single draws."""
+    config = brain()
+    config.parts = ConfigDict()
+    fields = {
+        "mri-4x": {"acceleration": (4.0,)},
+        "mri-8x": {"acceleration": (8.0,)},
+        "ct-23-views": {"views": (23,)},
+        "ct-90-degrees": {"mask": "limited_angle", "degrees": 90.0, "views": (64,)},
+    }
+    for name, operator in fields.items():
+        part = brain() if name.startswith("mri") else body()
+        part.operator.update(operator)
+        part.sampler.samples = 1
+        part.methods.update(METHODS)
+        methods = ",".join([*part.baselines, "scoreinv", *METHODS])
+        part.sweep.over = f"method={methods}; calls={','.join(map(str, budgets))}"
+        part.evaluate.update({"split": "validation", "slices": slices})
+        config.parts[name] = part
+    return config
