@@ -10,7 +10,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 HERE = Path(__file__).resolve().parent
-MODES = ("reconstruct", "prepare", "train", "evaluate", "sweep", "tune")
+MODES = ("reconstruct", "prepare", "train", "unroll", "evaluate", "sweep", "tune")
 
 config_flag = config_flags.DEFINE_config_file(
     "config", None, "Configuration file (default: configs/demo.py); --config.field=value overrides a field."

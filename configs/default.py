@@ -60,9 +60,12 @@ def get_config() -> ConfigDict:
     settings.tv = ConfigDict({"lam": 0.003, "iterations": 300})
     settings.wavelet = ConfigDict({"lam": 0.003})
 
+    # Supervised networks to compare with: name -> file or work directory of --mode=unroll.
+    config.supervised = ConfigDict()
+
     config.evaluate = evaluate = ConfigDict()
     evaluate.split = "test"  # test | validation
-    evaluate.methods = ()  # any of baselines, `methods`, samplers, scoreinv; empty: `baselines`, `methods`, scoreinv
+    evaluate.methods = ()  # baselines, `methods`, `supervised`, samplers, scoreinv; empty: all but the samplers
     evaluate.slices = 0  # number of slices, spread over the subjects; 0: all
     evaluate.region = "all"  # pixels that PSNR, SSIM and RMSE are taken over: all | circle (the field of view of CT)
 
@@ -138,6 +141,12 @@ def get_config() -> ConfigDict:
     model.image_size = 128  # the side that attn_resolutions refers to
     model.dtype = "float32"  # float32 | bfloat16: the type of convolutions; parameters and normalisation are float32
     model.remat = False  # recompute blocks in the backward pass: less memory, more time
+
+    # The supervised network of --mode=unroll, trained for the operator above by the fields of `train`.
+    config.unrolled = unrolled = ConfigDict()
+    unrolled.cascades = 4  # steps towards the data, each with a U-Net of its own
+    unrolled.features = 16  # channels of its first level, doubled at each further one
+    unrolled.levels = 2
 
     config.sde = sde = ConfigDict()
     sde.name = "ve"  # ve | vp | subvp

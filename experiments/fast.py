@@ -18,7 +18,7 @@ SUBJECTS = {"validation": ("sub-0",), "test": ("sub-1", "sub-2")}
 def write_phantoms(folder: Path) -> Path:
     """A folder with one volume of random ellipses for each subject."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(3):
+    for number in range(4):
         keys = jax.random.split(jax.random.key(number), SLICES)
         volume = np.stack([np.asarray(random_ellipses(key, (2 * SIDE, 2 * SIDE)))[..., 0] for key in keys])
         np.save(folder / f"sub-{number}.npy", volume)

@@ -28,6 +28,7 @@ from scoreinv.data.slices import Source
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import flatten_config
+from scoreinv.models.unrolled import UnrolledNetwork
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, Measurement
 from scoreinv.prior import Prior, channelwise, cycle_spinning
@@ -423,6 +424,37 @@ def _within(calls: int, make: Sampler, settings: Mapping[str, Any]) -> Sampler:
     if calls < one:
         raise TooFewCalls(f"sampler.calls={calls}, but one step of the method takes {one} network calls; allow more")
     return dataclasses.replace(make, steps=1 + (calls - one) // (two - one))
+
+
+@dataclass(frozen=True)
+class Unrolled:
+    """A supervised network; called like a `Sampler`, with its parameters where that takes the prior."""
+
+    network: UnrolledNetwork
+
+    def __call__(self, params, settings: Mapping[str, Any]) -> Reconstruct:
+        def reconstruct(key, measurement):
+            return jnp.asarray(self.network.apply({"params": params}, measurement))
+
+        return reconstruct
+
+
+def unrolled_network(config) -> UnrolledNetwork:
+    """The network of a `config.unrolled` section."""
+    return UnrolledNetwork(**dict(config))
+
+
+@lru_cache(maxsize=8)
+def load_unrolled(path: str) -> tuple[Unrolled, Any]:
+    """(make, parameters) of a file or work directory of `--mode=unroll`.
+
+    Raises:
+        ValueError: no such file, or one of something else.
+    """
+    params, metadata = read_prior(Path(path) / "unrolled.safetensors" if Path(path).is_dir() else Path(path))
+    if "unrolled" not in metadata:
+        raise ValueError(f"{path!r} holds no unrolled network; train one with --mode=unroll")
+    return Unrolled(unrolled_network(metadata["unrolled"])), jax.tree.map(jnp.asarray, params)
 
 
 def baseline_method(config, name: str) -> tuple[Baseline, dict[str, Any]]:

@@ -157,7 +157,8 @@ class Runner:
         first, size = pairs[0][0], pairs_per_call(pairs[0][0])
         conditions, indices = zip(*pairs, *[pairs[-1]] * (size - len(pairs)), strict=True)
         index = np.asarray(indices)
-        shared = (self.prior, first.operator.transform, first.model, self.region)
+        network = self.prior if first.network is None else first.network
+        shared = (network, first.operator.transform, first.model, self.region)
         batch = (
             jnp.asarray(self.slices.images[index]),
             jnp.stack([c.operator.mask for c in conditions]),
@@ -200,7 +201,13 @@ def _image_key(condition: Condition, index: int) -> tuple[Any, int]:
 def program_of(condition: Condition) -> Any:
     """What two conditions have in common when they share a compiled program."""
     structure = (condition.make, condition.samples, condition.batch_size)
-    return (*structure, id(condition.operator.transform), id(condition.model), condition.operator.mask.shape)
+    return (
+        *structure,
+        id(condition.operator.transform),
+        id(condition.model),
+        condition.operator.mask.shape,
+        id(condition.network),
+    )
 
 
 def pairs_per_call(condition: Condition) -> int:

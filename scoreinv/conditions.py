@@ -33,10 +33,11 @@ class Condition(NamedTuple):
         model: makes the coefficients of a (finer) object; the operator's own transform unless oversampled.
         noise_std: of the measurement.
         network_calls: per image, over all draws.
+        network: parameters that `make` takes in place of the prior; None: the prior.
     """
 
     labels: dict[str, str]
-    make: build.Sampler | build.Baseline
+    make: build.Sampler | build.Baseline | build.Unrolled
     settings: Any
     samples: int
     batch_size: int
@@ -44,6 +45,7 @@ class Condition(NamedTuple):
     model: Any
     noise_std: float
     network_calls: int
+    network: Any = None
 
 
 def parse_axes(text: str) -> dict[str, tuple[str, ...]]:
@@ -83,8 +85,8 @@ def points(text: str, combine: str) -> list[dict[str, str]]:
 
 
 def method_names(config) -> tuple[str, ...]:
-    """What an evaluation compares: `evaluate.methods`, or the baselines, the entries of `methods` and the sampler."""
-    return tuple(config.evaluate.methods) or (*config.baselines, *config.methods, DEFAULT_METHOD)
+    """What an evaluation compares: `evaluate.methods`, or all that the configuration names and its sampler last."""
+    return tuple(config.evaluate.methods) or (*config.baselines, *config.supervised, *config.methods, DEFAULT_METHOD)
 
 
 def with_method(config, name: str) -> ConfigDict:
@@ -96,8 +98,8 @@ def with_method(config, name: str) -> ConfigDict:
     config = config.copy_and_resolve_references()
     if name in build.SAMPLERS:
         config.sampler.update({"method": name, "settings": "", "preset": "", "predictor": ""})
-    elif name not in (DEFAULT_METHOD, *config.methods, *build.BASELINES):
-        known = sorted({DEFAULT_METHOD, *config.methods, *build.BASELINES, *build.SAMPLERS})
+    elif name not in (DEFAULT_METHOD, *config.methods, *config.supervised, *build.BASELINES):
+        known = sorted({DEFAULT_METHOD, *config.methods, *config.supervised, *build.BASELINES, *build.SAMPLERS})
         raise ValueError(f"unknown method {name!r}; choose one of {', '.join(known)}")
     fields = dict(config.methods.get(name, {}))
     unknown = sorted(set(fields) - set(config.sampler))
@@ -110,9 +112,9 @@ def with_method(config, name: str) -> ConfigDict:
     return config
 
 
-def is_baseline(config, name: str) -> bool:
-    """Whether a method's name means a baseline: it does unless `methods` uses the name for something else."""
-    return name in build.BASELINES and name not in config.methods
+def is_sampler(config, name: str) -> bool:
+    """Whether a method's name means a sampler, which `methods` may call as it likes."""
+    return name in config.methods or name in build.SAMPLERS or name == DEFAULT_METHOD
 
 
 def set_axis(config, method: str, name: str, value: str) -> bool:
@@ -143,7 +145,7 @@ def set_axis(config, method: str, name: str, value: str) -> bool:
     if section in ("", "operator") and field in config.operator:
         config.operator[field] = _typed(name, value, config.operator[field])
         return True
-    if is_baseline(config, method):
+    if not is_sampler(config, method):
         return False
     if section in ("", "sampler") and field in config.sampler:
         config.sampler[field] = _typed(name, value, config.sampler[field])
@@ -202,7 +204,7 @@ def _settings_of(config, methods: Sequence[str]) -> str:
     own = {
         name: build.sampler_settings(*build.SAMPLERS[with_method(config, name).sampler.method])
         for name in methods
-        if not is_baseline(config, name)
+        if is_sampler(config, name)
     }
     return "; ".join(f"{name} takes {', '.join(sorted(settings))}" for name, settings in own.items())
 
@@ -230,7 +232,7 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
         raise ValueError("operator.acceleration or operator.views has several values; make them an axis of sweep.over")
     models = {id(t): forward_model(t, configured[0][2].operator.oversample) for t in transforms.values()}
     masks = {id(t): _common_mask_shape(t, operators) for t in transforms.values()}
-    calls: dict[build.Sampler | build.Baseline, int] = {}
+    calls: dict[build.Sampler, int] = {}
     conditions = []
     for labels, name, config in configured:
         for operator_name, operator in operators[_geometry(config.operator)]:
@@ -265,12 +267,19 @@ def _identity(transform: Transform) -> Any:
 
 def _condition(config, name: str, labels, operator: LinearOperator, model, calls) -> Condition:
     """One condition; `calls` remembers the network calls per draw of each structure."""
-    baseline = is_baseline(config, name)
-    make, settings = build.baseline_method(config, name) if baseline else build.sampler(config.sampler)
-    if not 0 <= config.operator.noise_std < np.inf:
-        raise ValueError(f"operator.noise_std={config.operator.noise_std}; give a finite standard deviation >= 0")
-    if make not in calls:
-        calls[make] = 0 if baseline else build.network_calls(make, settings)
-    samples = 1 if baseline else config.sampler.samples
-    noise_std, batch_size = config.operator.noise_std, config.sampler.batch_size
-    return Condition(labels, make, settings, samples, batch_size, operator, model, noise_std, samples * calls[make])
+    noise_std = config.operator.noise_std
+    if not 0 <= noise_std < np.inf:
+        raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
+    measured = {"labels": labels, "operator": operator, "model": model, "noise_std": noise_std}
+    measured["batch_size"] = config.sampler.batch_size
+    if is_sampler(config, name):
+        make, settings = build.sampler(config.sampler)
+        if make not in calls:
+            calls[make] = build.network_calls(make, settings)
+        samples = config.sampler.samples
+        return Condition(make=make, settings=settings, samples=samples, network_calls=samples * calls[make], **measured)
+    if name in config.supervised:
+        network, params = build.load_unrolled(config.supervised[name])
+        return Condition(make=network, settings={}, samples=1, network_calls=1, network=params, **measured)
+    baseline, settings = build.baseline_method(config, name)
+    return Condition(make=baseline, settings=settings, samples=1, network_calls=0, **measured)

@@ -21,7 +21,7 @@ from scoreinv.prior import Prior
 from scoreinv.results import claim_settings
 from scoreinv.summary import aligned, frame, labels_of, markdown, summarize, table
 
-SECTIONS = ("seed", "operator", "sampler", "methods", "baseline_settings", "data", "evaluate")
+SECTIONS = ("seed", "operator", "sampler", "methods", "supervised", "baseline_settings", "data", "evaluate")
 RANKS = ("best", "median", "worst")
 
 

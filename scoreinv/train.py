@@ -37,11 +37,11 @@ def train(config, workdir: Path) -> None:
         FloatingPointError: the loss became NaN; the last good checkpoint is kept.
         KeyboardInterrupt: SIGTERM or Ctrl-C; the state is saved.
     """
-    _check(config)
+    check(config)
     model, optimizer = build.model(config.model), optimization.make_optimizer(config.train)
     loss_fn, loss_at = build.loss(config, model)
-    batches, iterator, draw = _training_data(config)
-    held_out = _validation_images(config)
+    batches, iterator, draw = training_data(config)
+    held_out = validation_images(config)
     checkpoints.claim_workdir(workdir, config.model.to_dict())
     shape = (config.data.crop, config.data.crop, config.model.num_channels)
     state = optimization.init_state(model, optimizer, shape, jax.random.key(config.seed))
@@ -55,13 +55,14 @@ def train(config, workdir: Path) -> None:
         if parallel.is_first_process():
             monitor = Monitor(config, workdir, loss_at, held_out, int(state.step))
         try:
-            _loop(config, manager, monitor, step_fn, state, batches, iterator)
+            loop(config, manager, monitor, step_fn, state, batches, iterator)
             manager.wait()
         except OSError as error:
             raise OSError(f"{error}; {manager.last_good()}: make room or choose another --workdir") from error
 
 
-def _check(config) -> None:
+def check(config) -> None:
+    """Refuses batch, crop and channels that a training cannot use, with a ValueError."""
     devices, batch = jax.device_count(), config.train.batch_size
     if batch < 1 or batch % devices:
         raise ValueError(f"train.batch_size={batch}; give a multiple of the number of devices, {devices}")
@@ -71,7 +72,7 @@ def _check(config) -> None:
         raise ValueError(f"model.num_channels={config.model.num_channels}; training images have 1 channel")
 
 
-def _training_data(config):
+def training_data(config):
     """(data for each call of the step, the iterator to checkpoint, how a device draws its batch from the data)."""
     data, devices, steps = config.data, jax.local_device_count(), config.train.steps_per_call
     per_device = config.train.batch_size // jax.device_count()
@@ -90,12 +91,13 @@ def _training_data(config):
     return batches, iterator, optimization.take_batch
 
 
-def _validation_images(config):
+def validation_images(config):
+    """About `train.validation_images` slices of the validation split."""
     whole = load_slices(config.data, "validation", source=build.source(config.data)).images
     return jnp.asarray(whole[:: max(1, len(whole) // config.train.validation_images)])
 
 
-def _loop(config, manager, monitor, step_fn, state, batches, iterator) -> None:
+def loop(config, manager, monitor, step_fn, state, batches, iterator) -> None:
     """Calls the step until all steps are made or a signal comes, saving, reporting and drawing in between."""
     settings, step = config.train, int(state.step)
     calls = settings.steps_per_call

@@ -13,7 +13,8 @@ LAYERS = [
     {"build", "results", "summary"},
     {"tasks", "conditions", "monitor", "optimization"},
     {"comparison"},
-    {"prepare", "train", "reconstruct", "evaluate", "sweep", "tune"},
+    {"prepare", "train", "reconstruct", "evaluate", "sweep"},
+    {"tune", "unroll"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
