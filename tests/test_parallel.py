@@ -7,6 +7,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from scoreinv import parallel
 
@@ -52,3 +53,29 @@ def test_replicate_and_first_are_inverse():
     tree = {"a": jnp.arange(3.0), "b": jnp.ones((2, 2))}
     back = parallel.first(parallel.replicate(tree))
     assert jax.tree.all(jax.tree.map(lambda p, q: bool((p == q).all()), tree, back))
+
+
+def test_images_are_dealt_out_and_too_few_are_refused():
+    images = np.arange(12.0).reshape(6, 2)
+    np.testing.assert_array_equal(parallel.shard(images)[0], images)
+    with pytest.raises(ValueError, match="0 training images for 1 devices"):
+        parallel.shard(images[:0])
+
+
+def test_half_an_address_is_refused():
+    with pytest.raises(ValueError, match="give all three, or none"):
+        parallel.initialize("localhost:1234", num_processes=2)
+
+
+def test_a_process_on_its_own_joins_none(monkeypatch):
+    for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.setenv(name, "1")
+    parallel.initialize()
+    assert jax.process_count() == 1
+
+
+def test_copies_of_a_replicated_tree_outlive_the_devices_memory():
+    tree = parallel.replicate(jnp.ones((4, 4)))
+    copy = parallel.first(tree)
+    parallel.data_parallel(lambda x: x + 1)(tree)  # donates the memory of `tree`
+    np.testing.assert_array_equal(copy, np.ones((4, 4)))
