@@ -62,6 +62,8 @@ def config():
 class SmallNetwork(nn.Module):
     """Compiles in a moment; the loop does not care."""
 
+    remat: bool = False
+
     @nn.compact
     def __call__(self, x, sigma):
         h = nn.swish(nn.Conv(32, (3, 3))(x) / sigma[:, None, None, None])
