@@ -63,6 +63,7 @@ class SmallNetwork(nn.Module):
     """Compiles in a moment; the loop does not care."""
 
     remat: bool = False
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x, sigma):
