@@ -88,6 +88,7 @@ def refusal(folder, changes, mode, monkeypatch, workdir):
     config.update_from_flattened_dict(at)
     for flag, value in {"config_flag": config, "mode_flag": mode, "workdir_flag": str(workdir)}.items():
         monkeypatch.setattr(main, flag, SimpleNamespace(value=value))
+    main.flags.FLAGS.mark_as_parsed()  # the other flags have their defaults
     monkeypatch.setattr(main.config_flags, "get_config_filename", lambda _: "default.py")
     monkeypatch.delenv("SCOREINV_TRACEBACK", raising=False)
     with pytest.raises(SystemExit) as end:
