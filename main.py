@@ -31,7 +31,7 @@ def parse_flags(argv: list[str]) -> list[str]:
         argv = [argv[0], f"--config={HERE / 'configs' / 'demo.py'}", *argv[1:]]
     try:
         rest = flags.FLAGS(argv)
-        _ = config_flag.value  # a file that cannot be loaded raises here
+        config_flag.value.keys()  # a file that cannot be loaded raises here
         return rest
     except flags.Error as error:
         sys.exit(f"error: {' '.join(str(error).split())}; see --helpshort, and configs/default.py for the fields")
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> None:
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("SCOREINV_TRACEBACK"):
             raise
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt as interrupt:
         sys.exit(str(interrupt) or "interrupted; finished results are kept")
 
