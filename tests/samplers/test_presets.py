@@ -106,8 +106,13 @@ def test_mistakes_say_what_is_allowed(fields, message):
         sampler_of(**fields)
 
 
-@pytest.mark.parametrize("predictor", build.PREDICTORS)
-@pytest.mark.parametrize("method", ["song2022", "score_sde", "unconditional"])
+MIXED = [(m, p) for m in ("song2022", "score_sde", "unconditional") for p in build.PREDICTORS]
+QUICK = [("unconditional", "heun"), ("song2022", "dpm_solver_2m")]
+
+
+@pytest.mark.parametrize(
+    ("method", "predictor"), [pytest.param(*m, marks=[] if m in QUICK else pytest.mark.slow) for m in MIXED]
+)
 def test_every_predictor_with_every_method_that_takes_one(method, predictor):
     """Beside proximal steps, guidance and correctors, they all reach one distribution: 4096 pixels of N(0, 0.5^2)."""
     fields = {"predictor": predictor, "steps": 150, "sigma_max": 8.0, "start": "zero", "grid": "geometric"}
