@@ -233,7 +233,7 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
     models = {id(t): forward_model(t, configured[0][2].operator.oversample) for t in transforms.values()}
     masks = {id(t): _common_mask_shape(t, operators) for t in transforms.values()}
     calls: dict[build.Sampler, int] = {}
-    conditions = []
+    conditions, refused = [], None
     for labels, name, config in configured:
         for operator_name, operator in operators[_geometry(config.operator)]:
             transform = id(operator.transform)
@@ -242,9 +242,12 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
             try:
                 conditions.append(_condition(config, name, own, operator, models[transform], calls))
             except build.TooFewCalls as error:
-                if named or len(configured) == 1:
+                if named:
                     raise
+                refused = error
                 logging.warning("%s is left out: %s", ", ".join(filter(None, own.values())), error)
+    if refused and not conditions:
+        raise refused
     return conditions
 
 

@@ -92,7 +92,7 @@ MISTAKES = [
     ("method=dpir,bm3d", "unknown method 'bm3d'; choose one of ald_proximal"),
     ("oversample=1,2", "one value for a whole run"),
     ("acceleration=99", "acceleration 99"),
-    ("calls=0,1; method=song2022", "sampler.calls=1, but one step of the method takes 3"),
+    ("calls=1,2; method=song2022", "sampler.calls=2, but one step of the method takes 3"),
     ("", "sweep.over is empty"),
 ]
 
@@ -102,6 +102,11 @@ def test_mistakes_get_one_line(config, text, message):
     with pytest.raises(ValueError, match=message) as error:
         sweep(config, text)
     assert "\n" not in str(error.value)
+
+
+def test_a_point_of_too_few_calls_is_left_out_where_others_remain(config):
+    conditions = sweep(config, "method=song2022,dpir; calls=2,9")
+    assert [(c.labels["method"], c.network_calls) for c in conditions] == [("song2022", 9), ("dpir", 2), ("dpir", 9)]
 
 
 def test_lists_need_equal_lengths(config):
