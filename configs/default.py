@@ -18,18 +18,26 @@ def get_config() -> ConfigDict:
     config.parts = ConfigDict()  # several configs in one run, by name (see demo.py); empty: this one alone
 
     config.operator = operator = ConfigDict()
-    operator.modality = "mri"  # mri | ct
+    operator.modality = "mri"  # mri | ct | mar
     operator.mask = (
         "equispaced"  # mri: equispaced | random | variable_density | own .npy; ct: sparse_view | limited_angle
     )
     operator.acceleration = (4.0,)  # mri: matrix columns per measured column, one task each
     operator.center_fraction = 0.04  # mri: fraction of columns measured around the centre of k-space
-    operator.views = (23,)  # ct: number of projection angles, one task each
-    operator.full_views = 0  # ct: views of the sinogram that `views` are masked from; 0: a transform of those alone
+    operator.views = (23,)  # ct, mar: number of projection angles, one task each
+    operator.full_views = 0  # ct, mar: views of the sinogram that `views` are masked from; 0: only those
     operator.degrees = 90.0  # ct, limited_angle: angular range the views cover
-    operator.detectors = 0  # ct: detector bins; 0: enough to see the whole image
+    operator.detectors = 0  # ct, mar: detector bins; 0: enough to see the whole image
     operator.oversample = 1  # simulated data: the measured object is this many times finer than the image
     operator.noise_std = 0.0  # noise on each real number measured, in the unit of the measurement
+    operator.metal = "screws"  # mar: disc | fillings | hip | rods | screws | a 0/1 image (.npy, .npz)
+    operator.metal_material = "titanium"  # mar: titanium | steel | iron | copper | gold | an element's symbol
+    operator.metal_size = 40.0  # mar: from end to end, mm
+    operator.metal_centre = (0.0, 0.0)  # mar: to the right and upwards from the image's centre, mm
+    operator.metal_threshold = 2500.0  # mar: HU above which the uncorrected image shows metal
+    operator.field_of_view = 350.0  # mar: longer side of the image, mm
+    operator.kvp = 120.0  # mar: tube voltage, kV
+    operator.photons = 2e7  # mar: of the open beam, per ray
 
     config.sampler = sampler = ConfigDict()
     # One published method of scoreinv/samplers/: dpir | dds | ddnm | dds_dual | diffpir | dps | mcg | pigdm |
@@ -47,7 +55,7 @@ def get_config() -> ConfigDict:
     sampler.grid = "geometric"  # geometric | karras | linear
     sampler.sigma_max = 0.4  # noise level the sampler starts at
     sampler.sigma_min = 0.01  # noise level it ends at
-    sampler.start = "pseudo_inverse"  # first image: pseudo_inverse | zero
+    sampler.start = "pseudo_inverse"  # first image: pseudo_inverse | zero | nmar
     sampler.samples = 8  # draws; their mean is the reconstruction
     sampler.quantiles = (0.05, 0.95)  # of the draws, for each pixel; into reconstructions.npz
     sampler.batch_size = 4  # draws per call of the compiled program
@@ -55,7 +63,7 @@ def get_config() -> ConfigDict:
     # Further methods of an evaluation or sweep: name -> fields of `sampler` that differ, as {"song2022": {"steps": 9}}.
     # A name that is a method needs no field `method`; the sampler above itself is called scoreinv.
     config.methods = ConfigDict()
-    config.baselines = ("direct", "tv")  # cgls | direct | sirt | tv | wavelet
+    config.baselines = ("direct", "tv")  # cgls | direct | li | nmar | sirt | tv | wavelet
     config.baseline_settings = settings = ConfigDict()
     settings.tv = ConfigDict({"lam": 0.003, "iterations": 300})
     settings.wavelet = ConfigDict({"lam": 0.003})

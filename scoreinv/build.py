@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,13 @@ import numpy as np
 from scoreinv import losses
 from scoreinv.baselines.cgls import cgls
 from scoreinv.baselines.direct import direct
+from scoreinv.baselines.li import li
+from scoreinv.baselines.nmar import nmar, nmar_start
 from scoreinv.baselines.sirt import sirt
 from scoreinv.baselines.tv import tv
 from scoreinv.baselines.wavelet import wavelet
 from scoreinv.checkpoints import import_score_sde, read_prior
+from scoreinv.data import metal
 from scoreinv.data.folders import folder_scans
 from scoreinv.data.layouts import brats_scans, ldct_scans, lidc_scans
 from scoreinv.data.measurements import read_mask
@@ -30,7 +33,8 @@ from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import flatten_config
 from scoreinv.models.unrolled import UnrolledNetwork
 from scoreinv.operators import ct, mri
-from scoreinv.operators.base import LinearOperator, Measurement
+from scoreinv.operators.base import Image, LinearOperator, Measurement, block_mean, simulate
+from scoreinv.operators.polychromatic import HounsfieldWindow
 from scoreinv.prior import Prior, channelwise, cycle_spinning
 from scoreinv.samplers.ald_proximal import ald_proximal
 from scoreinv.samplers.base import Reconstruct
@@ -90,9 +94,17 @@ PREDICTORS: dict[str, Predictor] = {
     "probability_flow": probability_flow,
     "reverse_diffusion": reverse_diffusion,
 }
-STARTS = {"pseudo_inverse": pseudo_inverse_start, "zero": zero_start}
+STARTS = {"nmar": nmar_start, "pseudo_inverse": pseudo_inverse_start, "zero": zero_start}
 TIME_GRIDS = {"geometric": geometric_times, "karras": karras_times, "linear": linear_times}
-BASELINES = {"cgls": cgls, "direct": direct, "sirt": sirt, "tv": tv, "wavelet": wavelet}
+BASELINES = {
+    "cgls": cgls,
+    "direct": direct,
+    "li": li,
+    "nmar": nmar,
+    "sirt": sirt,
+    "tv": tv,
+    "wavelet": wavelet,
+}
 
 SOURCES: dict[str, Source] = {
     "brats": brats_scans,
@@ -518,7 +530,8 @@ def _full_sinogram(views: int, shape: tuple[int, int], detectors: int) -> ct.Rad
     return ct.radon_transform(ct.uniform_angles(views), shape, detectors)
 
 
-MODALITIES = {"ct": _ct_operators, "mri": _mri_operators}
+# A scan with metal starts from the views of a CT scan; `SCANS` leaves the rays through metal out.
+MODALITIES = {"ct": _ct_operators, "mar": _ct_operators, "mri": _mri_operators}
 
 
 def operators(config, shape: tuple[int, int, int], key, shared: bool = False) -> list[tuple[str, LinearOperator]]:
@@ -535,6 +548,68 @@ def operators(config, shape: tuple[int, int, int], key, shared: bool = False) ->
         One (name, operator) for each acceleration or number of views.
     """
     return choose(MODALITIES, config.modality, "operator.modality")(config, shape, key, shared)
+
+
+class Simulated(NamedTuple):
+    """A simulated measurement and what belongs to it.
+
+    Attributes:
+        truth: what reconstructions are compared with [H, W, C].
+        measurement: all that a method gets.
+        metal: 1 on pixels of metal [H, W, 1], which are not compared; None where there is none.
+        uncorrected: the scanner's own image [H, W, 1], where methods compete with one.
+    """
+
+    truth: Image
+    measurement: Measurement
+    metal: Image | None = None
+    uncorrected: Image | None = None
+
+
+def _subsampled(key, config, operator: LinearOperator, image: Image) -> Simulated:
+    oversample = config.operator.oversample
+    measurement = simulate(key, operator, image, config.operator.noise_std, oversample)
+    return Simulated(block_mean(image, oversample), measurement)
+
+
+def _metal_scan(key, config, operator: LinearOperator, image: Image) -> Simulated:
+    section, window = config.operator, HounsfieldWindow(*config.data.window)
+    if config.data.intensity != "ct_window":
+        raise ValueError(
+            f"metal is simulated in Hounsfield units, data.intensity={config.data.intensity!r} has none; set ct_window"
+        )
+    if metal.FACTOR % section.oversample:
+        raise ValueError(f"operator.oversample={section.oversample}; mar simulates 2 pixels in 1: give 1 or 2")
+    height, width = (side // section.oversample for side in image.shape[:2])
+    pixel_mm = section.field_of_view / max(height, width)
+    beam = metal.beam(section.kvp, section.metal_material, section.photons, pixel_mm)
+    share = metal.metal_share(
+        metal.read_shape(section.metal), (height, width), pixel_mm, section.metal_size, section.metal_centre
+    )
+    scan = metal.metal_scan(key, operator, image, share, beam, window, section.metal_threshold, section.noise_std)
+    return Simulated(scan.truth, scan.measurement, scan.metal, scan.uncorrected)
+
+
+# How a modality is measured where that is not A x with Gaussian noise.
+SCANS: dict[str, Callable[..., Simulated]] = {"mar": _metal_scan}
+
+
+def simulated(key, config, operator: LinearOperator, image: Image) -> Simulated:
+    """Measures an image as the whole configuration says.
+
+    Args:
+        key: PRNG key of the noise.
+        config: the whole configuration.
+        operator: one of `operators(config.operator, ...)`.
+        image: the image [s H, s W, C] in [0, 1], s being `operator.oversample`.
+
+    Returns:
+        The measurement and what belongs to it.
+
+    Raises:
+        ValueError: settings of the scan that make no sense.
+    """
+    return SCANS.get(config.operator.modality, _subsampled)(key, config, operator, image)
 
 
 def fit_channels(prior: Prior, channels: int) -> Prior:

@@ -217,6 +217,12 @@ def method_conditions(config, shape: tuple[int, int, int]) -> list[Condition]:
 
 def _conditions(configured, shape, named: bool) -> list[Condition]:
     """Builds what was configured; equal operators are one, and so are equal transforms under different masks."""
+    scanned = {config.operator.modality for _, _, config in configured} & set(build.SCANS)
+    if scanned:
+        raise ValueError(
+            f"modality {scanned.pop()!r} is not yet measured in evaluations and sweeps; use "
+            "experiments/table3_metal_artifacts, or --mode=reconstruct"
+        )
     shared = len({_geometry(config.operator) for _, _, config in configured}) > 1
     operators: dict[str, list[tuple[str, LinearOperator]]] = {}
     transforms: dict[Any, Transform] = {}

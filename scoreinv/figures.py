@@ -14,6 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from scoreinv.metrics import magnitude, psnr, ssim
+from scoreinv.operators.mar import insert_metal, remove_metal
 
 Image = Float[Array, "H W C"]
 
@@ -36,6 +37,7 @@ def panel(
     truth: Image | None = None,
     std: Image | None = None,
     *,
+    metal: Image | None = None,
     title: str = "",
     ends: tuple[float, float] = (0.0, 1.0),
     unit: str = "",
@@ -50,6 +52,7 @@ def panel(
         images: caption -> reconstruction [H, W, C], from left to right. Complex ones are shown by magnitude.
         truth: true image.
         std: standard deviation over posterior samples, on the scale of the images.
+        metal: 1 on pixels of metal [H, W, 1]: white in the pictures, zero in errors, scores and standard deviation.
         title: heading.
         ends: what 0 and 1 stand for in `unit`, e.g. (-1024, 1024) for a CT window.
         unit: written above the colour bars, e.g. "HU".
@@ -64,13 +67,16 @@ def panel(
     if not images:
         raise ValueError("no reconstruction to draw; give at least one")
     span = ends[1] - ends[0]
-    spread = None if std is None else _spread(span * np.asarray(magnitude(std)), unit)
-    grays = [_Map(ends[0] + span * np.asarray(magnitude(x)), "gray", ends, name, unit) for name, x in images.items()]
+    spread = None if std is None else _spread(span * np.asarray(magnitude(remove_metal(std, metal))), unit)
+    shown = {name: insert_metal(x, metal) for name, x in images.items()}
+    grays = [_Map(ends[0] + span * np.asarray(magnitude(x)), "gray", ends, name, unit) for name, x in shown.items()]
     if truth is None:
         return _draw([grays + ([] if spread is None else [spread])], title)
-    scores = [f"\n{psnr(x, truth):.2f} dB,  SSIM {ssim(x, truth):.3f}" for x in images.values()]
+    pairs = [(remove_metal(x, metal), remove_metal(truth, metal)) for x in images.values()]
+    scores = [f"\n{psnr(*pair):.2f} dB,  SSIM {ssim(*pair):.3f}" for pair in pairs]
     grays = [gray._replace(caption=gray.caption + score) for gray, score in zip(grays, scores, strict=True)]
-    first = _Map(ends[0] + span * np.asarray(magnitude(truth)), "gray", ends, "truth", unit)
+    white = insert_metal(truth, metal)
+    first = _Map(ends[0] + span * np.asarray(magnitude(white)), "gray", ends, "truth", unit)
     limits, caption = (0.0, span / error_gain), f"|error| × {error_gain:g}"
     errors = [_Map(abs(gray.values - first.values), "inferno", limits, caption, unit) for gray in grays]
     return _draw([[first, *grays], [spread, *errors]], title)

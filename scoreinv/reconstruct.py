@@ -17,6 +17,7 @@ from scoreinv import build, metrics, parallel
 from scoreinv.checkpoints import write_atomically
 from scoreinv.figures import panel
 from scoreinv.operators.base import Measurement
+from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.prior import Prior
 from scoreinv.samplers.calls import count_network_calls
 from scoreinv.tasks import Task, make_tasks
@@ -54,9 +55,9 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     total = sum((len(part.baselines) + part.sampler.samples) * len(tasks) for part, _, tasks in runs)
     with tqdm(total=total, desc="reconstructing", unit="image") as bar:
         for part, prior, tasks in runs:
-            methods = _methods(part, prior)
+            methods = methods_of(part, prior)
             for task in tasks:
-                results = {name: run(task.measurement, bar) for name, run in methods.items()}
+                results = _given(task) | {name: run(task.measurement, bar) for name, run in methods.items()}
                 rows += [_row(task, name, result) for name, result in results.items()]
                 arrays |= _arrays(task, results)
                 figures.append((task, results))
@@ -69,7 +70,7 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _methods(config, prior: Prior) -> dict[str, Callable[[Measurement, tqdm], Result]]:
+def methods_of(config, prior: Prior) -> dict[str, Callable[[Measurement, tqdm], Result]]:
     """Every method of a configuration as (measurement, progress bar) -> Result."""
     methods: dict[str, Callable[[Measurement, tqdm], Result]] = {}
     for name in config.baselines:
@@ -84,6 +85,11 @@ def _methods(config, prior: Prior) -> dict[str, Callable[[Measurement, tqdm], Re
 
     methods["scoreinv"] = partial(_run_sampler, config, make, compiled_once(draw), prior, settings)
     return methods
+
+
+def _given(task: Task) -> dict[str, Result]:
+    """The scanner's own image, where the task has one, as if a method had made it."""
+    return {} if task.uncorrected is None else {"uncorrected": Result(task.uncorrected, None, 0, 0.0)}
 
 
 def compiled_once(fn: Callable) -> Callable:
@@ -128,12 +134,13 @@ def _run_sampler(config, make, run, prior, settings, measurement: Measurement, b
 
 def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
     """One row of metrics.json; PSNR and SSIM are null where no truth exists."""
-    truth = task.truth
+    truth = None if task.truth is None else remove_metal(task.truth, task.metal)
+    image = remove_metal(result.mean, task.metal)
     return {
         "task": task.name,
         "method": method,
-        "psnr": None if truth is None else round(float(metrics.psnr(result.mean, truth)), 4),
-        "ssim": None if truth is None else round(float(metrics.ssim(result.mean, truth)), 5),
+        "psnr": None if truth is None else round(float(metrics.psnr(image, truth)), 4),
+        "ssim": None if truth is None else round(float(metrics.ssim(image, truth)), 5),
         "network_calls": result.network_calls,
         "seconds": round(result.seconds, 3),
     }
@@ -161,10 +168,14 @@ def _cell(value, best, name):
 
 def _arrays(task: Task, results: dict[str, Result]) -> dict[str, np.ndarray]:
     """What reconstructions.npz holds of a task, by name `<task>/<what>`."""
-    arrays = {f"{task.name}/{method}": np.asarray(result.mean) for method, result in results.items()}
+    arrays = {
+        f"{task.name}/{method}": np.asarray(insert_metal(result.mean, task.metal)) for method, result in results.items()
+    }
     arrays[f"{task.name}/mask"] = np.asarray(task.measurement.operator.mask)
     if task.truth is not None:
         arrays[f"{task.name}/truth"] = np.asarray(task.truth)
+    if task.metal is not None:
+        arrays[f"{task.name}/metal"] = np.asarray(task.metal)
     if results["scoreinv"].std is not None:
         arrays[f"{task.name}/scoreinv-std"] = np.asarray(results["scoreinv"].std)
         arrays[f"{task.name}/scoreinv-quantiles"] = np.asarray(results["scoreinv"].quantiles)
@@ -174,4 +185,4 @@ def _arrays(task: Task, results: dict[str, Result]) -> dict[str, np.ndarray]:
 def _figure(task: Task, results: dict[str, Result], path: Path) -> None:
     """One figure of a task: truth, every method, errors, and the standard deviation over samples."""
     images = {name: result.mean for name, result in results.items()}
-    panel(images, task.truth, results["scoreinv"].std, title=task.name).savefig(path)
+    panel(images, task.truth, results["scoreinv"].std, metal=task.metal, title=task.name).savefig(path)

@@ -14,7 +14,7 @@ from scoreinv.data.examples import EXAMPLES
 from scoreinv.data.measurements import read_measurement
 from scoreinv.data.readers import read_image, to_unit_range
 from scoreinv.data.resample import resize
-from scoreinv.operators.base import Measurement, block_mean, check_measurement, simulate
+from scoreinv.operators.base import Measurement, check_measurement
 from scoreinv.prior import Prior, side_multiple
 
 
@@ -26,12 +26,16 @@ class Task(NamedTuple):
         truth: the image, where the measurement was simulated from one.
         measurement: what the methods get, and all they get.
         scale: the measurement was divided by this number to bring the image to [0, 1].
+        metal: 1 on pixels of metal [H, W, 1]; they are zeroed in what is compared and white in what is shown.
+        uncorrected: the scanner's own image, shown and compared beside those of the methods.
     """
 
     name: str
     truth: Float[Array, "H W C"] | None
     measurement: Measurement
     scale: float
+    metal: Float[Array, "H W 1"] | None = None
+    uncorrected: Float[Array, "H W 1"] | None = None
 
 
 def make_tasks(config) -> tuple[Prior, list[Task]]:
@@ -113,17 +117,17 @@ def _simulated(config, prior: Prior, name: str) -> list[Task]:
     if oversample < 1:
         raise ValueError(f"operator.oversample={oversample}; give 1 (the operator's own model) or a larger integer")
     fine = jnp.asarray(to_grid(load_image(name, config), prior, name, oversample))
-    image = block_mean(fine, oversample)
-    height, width, channels = image.shape
+    height, width, channels = fine.shape[0] // oversample, fine.shape[1] // oversample, fine.shape[2]
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise_std = config.operator.noise_std
     if not 0 <= noise_std < np.inf:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     stem = Path(name).name.split(".")[0]
-    return [
-        Task(f"{stem}-{label}", image, simulate(noise_key, operator, fine, noise_std, oversample), 1.0)
-        for label, operator in build.operators(config.operator, (height, width, channels), mask_key)
-    ]
+    tasks = []
+    for label, operator in build.operators(config.operator, (height, width, channels), mask_key):
+        made = build.simulated(noise_key, config, operator, fine)
+        tasks.append(Task(f"{stem}-{label}", made.truth, made.measurement, 1.0, made.metal, made.uncorrected))
+    return tasks
 
 
 def _check_grid(prior: Prior, shape: tuple[int, int, int]) -> None:

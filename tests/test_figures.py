@@ -43,6 +43,19 @@ def test_panel_shows_every_image_its_score_and_its_error(images):
     assert drawn[4][1] == (0, 0.2)
 
 
+def test_metal_is_white_and_leaves_errors_and_scores(images):
+    truth, reconstructions = images
+    metal = jnp.zeros_like(truth).at[3:9, 4:7].set(1.0)
+    spoiled = {name: jnp.where(metal > 0, 7.0, x) for name, x in reconstructions.items()}
+    drawn = pictures(panel(spoiled, truth, metal * 5.0, metal=metal))
+    for data, _, _ in drawn[:3]:
+        assert np.all(data[np.asarray(metal[..., 0]) > 0] == 1)
+    for data, _, _ in drawn[3:]:
+        assert np.all(data[np.asarray(metal[..., 0]) > 0] == 0)
+    clean = [jnp.where(metal > 0, 0.0, x) for x in (reconstructions["TV"], truth)]
+    assert f"{psnr(*clean):.2f} dB" in drawn[1][2]
+
+
 def test_panel_in_hounsfield_units(images):
     truth, reconstructions = images
     figure = panel(reconstructions, truth, 0.01 * truth, ends=(-1024.0, 1024.0), unit="HU", error_gain=4.0)

@@ -161,6 +161,23 @@ def test_images_at_another_resolution_are_resampled_and_it_is_said(config, tmp_p
     assert "128 x 64; resampled to 32 x 16" in caplog.text
 
 
+def test_metal_is_masked_shown_and_not_compared(config, phantoms, tmp_path):
+    np.save(tmp_path / "ct.npy", 2048 * np.load(phantoms / "sub-1.npy") - 1024)
+    config.images = (str(tmp_path / "ct.npy"),)
+    config.data.intensity = "ct_window"
+    config.baselines = ("li",)
+    scan = {"modality": "mar", "mask": "sparse_view", "views": (12,), "metal": "disc", "metal_size": 30.0}
+    config.operator.update(scan | {"field_of_view": 200.0, "photons": 1e6})
+    rows = reconstruct(config, tmp_path / "out")
+    assert [row["method"] for row in rows] == ["uncorrected", "li", "scoreinv"]
+    arrays = np.load(tmp_path / "out" / "reconstructions.npz")
+    metal, mask = arrays["ct-12-views/metal"], arrays["ct-12-views/mask"]
+    assert 10 < metal.sum() < 200 and 0.4 < mask.mean() < 0.95
+    assert np.all(arrays["ct-12-views/li"][metal > 0] == 1)
+    error = np.where(metal > 0, 0, np.clip(arrays["ct-12-views/li"], 0, 1) - arrays["ct-12-views/truth"])
+    assert rows[1]["psnr"] == pytest.approx(-10 * np.log10(np.mean(error**2)), abs=1e-2)
+
+
 MISTAKES = [
     ({"images": ("missing.npy",)}, "does not exist"),
     ({"images": ("brian-mri",)}, "unknown image 'brian-mri'; choose one of brain-mri"),
@@ -171,8 +188,9 @@ MISTAKES = [
     ({"sampler.settings": "churn=high"}, "'churn=high' needs a value of type float"),
     ({"sampler.steps": 0}, "sampler.steps=0"),
     ({"sampler.grid": "log"}, "unknown sampler.grid"),
-    ({"operator.modality": "pet"}, "unknown operator.modality 'pet'; choose one of ct, mri"),
+    ({"operator.modality": "pet"}, "unknown operator.modality 'pet'; choose one of ct, mar, mri"),
     ({"operator.mask": "spiral"}, "unknown operator.mask"),
+    ({"operator.modality": "mar", "operator.mask": "sparse_view"}, "metal is simulated in Hounsfield units"),
     ({"operator.acceleration": (64.0,)}, "acceleration 64"),
     ({"operator.noise_std": -1.0}, "noise_std"),
     ({"operator.modality": "ct", "operator.mask": "sparse_view", "operator.views": (0,)}, "views=0"),

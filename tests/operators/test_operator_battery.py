@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scoreinv.operators import ct, mri
+from scoreinv.operators import ct, mar, mri
 from scoreinv.operators.base import LinearOperator
 
 
@@ -25,6 +25,14 @@ def radon(views, shape, detectors=0, mask=None):
     return LinearOperator(jnp.ones((views, 1)) if mask is None else mask, transform)
 
 
+def without_metal(views, shape):
+    """Every second view, without the rays through one pixel of metal."""
+    transform = ct.radon_transform(ct.uniform_angles(views), shape)
+    metal = jnp.zeros(shape).at[3, 5].set(1.0)
+    mask = ct.sparse_view_mask(views, views // 2) * mar.metal_free_mask(transform, metal)
+    return LinearOperator(mask, transform)
+
+
 # name: (operator, image shape, A^+ is exact)
 CASES = {
     "fourier, real": (LinearOperator(some_mask((8, 8)), mri.FourierTransform(1)), (8, 8, 1), True),
@@ -34,6 +42,7 @@ CASES = {
     "sense": (LinearOperator(some_mask((1, 8)), mri.SenseTransform(coils(3, (8, 8)))), (8, 8, 2), False),
     "sense, real": (LinearOperator(some_mask((1, 6)), mri.SenseTransform(coils(3, (7, 6)), 1)), (7, 6, 1), False),
     "radon, limited angle": (radon(12, (8, 8), mask=ct.limited_angle_mask(12, 90, 30)), (8, 8, 1), False),
+    "radon, metal trace": (without_metal(12, (8, 8)), (8, 8, 1), False),
     "radon, masked rays, short detector": (radon(6, (8, 11), 7, some_mask((6, 7))), (8, 11, 1), False),
 }
 # Compiled once per operator structure and shared by all tests.
