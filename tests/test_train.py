@@ -73,7 +73,8 @@ class SmallNetwork(nn.Module):
 
 @pytest.fixture
 def small_network(monkeypatch):
-    monkeypatch.setattr(build, "model", lambda config: SmallNetwork())
+    for room in (build, build.priors):
+        monkeypatch.setattr(room, "model", lambda config: SmallNetwork())
 
 
 @pytest.fixture(scope="module")

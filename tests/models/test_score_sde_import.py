@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import published_ncsnpp
-from scoreinv import build, load_prior
+from scoreinv import load_prior
 from scoreinv.checkpoints import import_score_sde
+from scoreinv.models.ncsnpp import NCSNpp
 
 REFERENCE = Path(__file__).parents[1] / "data" / "ncsnpp_small"
 SMALL = {
@@ -179,7 +180,7 @@ def test_labels_and_scale_of_every_published_sde(changes, sde, label, factor, wr
     nested = {"model": config, "data": {"centered": False}, "training": {"sde": sde}}
     (path.parent / "config.json").write_text(json.dumps(nested))
     seen = []
-    monkeypatch.setattr(build.NCSNpp, "apply", lambda self, variables, x, label: seen.append(label) or x)
+    monkeypatch.setattr(NCSNpp, "apply", lambda self, variables, x, label: seen.append(label) or x)
     prior, x, t = load_prior(str(path.parent)), jnp.full((8, 8, 1), 0.3), jnp.float32(0.37)
     assert type(prior.sde).__name__.lower() == sde
     _, sigma = prior.sde.marginal_prob(t)
