@@ -92,8 +92,6 @@ def test_beam_hardening_outside_the_trace_does_not_destroy_the_image(scanned):
     actual = float(jnp.sqrt(jnp.sum((y - operator(hard.truth)) ** 2) / jnp.sum(operator.mask)))
     assert 0.5 < float(noise_std) / actual < 2.0
     assert float(noise_std) > 3 * float(scanned.measurement.noise_std)
-    unaware = hard.measurement._replace(noise_std=jnp.float32(1e-3))
-    assert rms(fast(hard.measurement, 1.0), hard) < rms(fast(unaware, 1.0), hard)
     assert rms(fast(hard.measurement, 1.0), hard) < TAU
 
 
