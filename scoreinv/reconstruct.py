@@ -25,13 +25,14 @@ from scoreinv.uncertainty import maps
 
 
 class Result(NamedTuple):
-    """What one method made of one task: the mean of its samples and, where it draws several, their spread."""
+    """What one method made of one task: the mean of its draws, and of several also the first and their spread."""
 
     mean: Float[Array, "H W C"]
     std: Float[Array, "H W C"] | None
     network_calls: int
     seconds: float
     quantiles: Float[Array, "Q H W C"] | None = None
+    first: Float[Array, "H W C"] | None = None
 
 
 def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
@@ -42,7 +43,8 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
         workdir: receives `metrics.json`, `reconstructions.npz` and one figure `<task>.png` each.
 
     Returns:
-        The rows of `metrics.json`.
+        The rows of `metrics.json`; where the sampler draws several images, `scoreinv` is the first and `scoreinv-mean`
+        their mean.
 
     Raises:
         ValueError: anything wrong with the input, before anything is computed or written.
@@ -58,6 +60,7 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
             methods = methods_of(part, prior)
             for task in tasks:
                 results = _given(task) | {name: run(task.measurement, bar) for name, run in methods.items()}
+                results = _with_one_draw(results, part.sampler.samples)
                 rows += [_row(task, name, result) for name, result in results.items()]
                 arrays |= _arrays(task, results)
                 figures.append((task, results))
@@ -90,6 +93,15 @@ def methods_of(config, prior: Prior) -> dict[str, Callable[[Measurement, tqdm], 
 def _given(task: Task) -> dict[str, Result]:
     """The scanner's own image, where the task has one, as if a method had made it."""
     return {} if task.uncorrected is None else {"uncorrected": Result(task.uncorrected, None, 0, 0.0)}
+
+
+def _with_one_draw(results: dict[str, Result], samples: int) -> dict[str, Result]:
+    """The results with the first draw as `scoreinv` and the mean of all as `scoreinv-mean`, where there are several."""
+    mean = results["scoreinv"]
+    if mean.first is None:
+        return results
+    one = mean._replace(mean=mean.first, network_calls=mean.network_calls // samples, seconds=mean.seconds / samples)
+    return results | {"scoreinv": one, "scoreinv-mean": mean}
 
 
 def compiled_once(fn: Callable) -> Callable:
@@ -129,7 +141,7 @@ def _run_sampler(config, make, run, prior, settings, measurement: Measurement, b
     if samples == 1:
         return Result(images[0], None, calls, seconds)
     mean, std, quantiles = maps(images, tuple(config.sampler.quantiles))
-    return Result(mean, std, calls * samples, seconds, quantiles)
+    return Result(mean, std, calls * samples, seconds, quantiles, images[0])
 
 
 def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
@@ -148,14 +160,14 @@ def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows of metrics.json as aligned text, the best PSNR and SSIM of each task marked with *."""
-    lines = [f"{'task':<24}{'method':<12}{'PSNR':>9}{'SSIM':>9}{'calls':>8}{'seconds':>10}"]
+    lines = [f"{'task':<24}{'method':<16}{'PSNR':>9}{'SSIM':>9}{'calls':>8}{'seconds':>10}"]
     for row in rows:
         peers = [r for r in rows if r["task"] == row["task"]]
         cells = [
             _cell(row[k], max((r[k] for r in peers if r[k] is not None), default=None), k) for k in ("psnr", "ssim")
         ]
         lines.append(
-            f"{row['task']:<24}{row['method']:<12}{cells[0]:>9}{cells[1]:>9}{row['network_calls']:>8}{row['seconds']:>10.2f}"
+            f"{row['task']:<24}{row['method']:<16}{cells[0]:>9}{cells[1]:>9}{row['network_calls']:>8}{row['seconds']:>10.2f}"
         )
     return "\n".join(lines)
 

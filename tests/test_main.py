@@ -100,10 +100,10 @@ def test_reconstruction_writes_everything(config, tmp_path):
     rows = reconstruct(config, tmp_path)
     assert rows == json.loads((tmp_path / "metrics.json").read_text())
     assert [(r["task"], r["method"]) for r in rows] == [
-        (f"sub-1-{a}x", m) for a in (2, 4) for m in ("direct", "tv", "scoreinv")
+        (f"sub-1-{a}x", m) for a in (2, 4) for m in ("direct", "tv", "scoreinv", "scoreinv-mean")
     ]
     assert set(rows[0]) == {"task", "method", "psnr", "ssim", "network_calls", "seconds"}
-    assert rows[2]["network_calls"] == 3 * 4  # three samples of 3 + 1 calls
+    assert [row["network_calls"] for row in rows[2:4]] == [4, 3 * 4]  # three draws of 3 + 1 calls
     arrays = np.load(tmp_path / "reconstructions.npz")
     truth, ours = arrays["sub-1-2x/truth"], arrays["sub-1-2x/scoreinv"]
     psnr = -10 * np.log10(np.mean((np.clip(ours, 0, 1) - truth) ** 2))
