@@ -11,6 +11,7 @@ def get_config():
     config.data.blur = 1.2
     config.data.gamma = 0.5
     config.data.recoloured = 0.4
+    config.train.steps = 2100
     config.train.optimizer = "muon"
     config.train.learning_rate = 3e-3
     return config

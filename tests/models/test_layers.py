@@ -142,18 +142,22 @@ def test_bfloat16_keeps_float32_parameters_and_nearly_the_output():
     assert 0 < np.abs(found - expected).max() < 0.05 * np.ptp(expected)
 
 
-def test_rematerialisation_changes_no_gradient_and_takes_less_memory():
+def test_rematerialisation_changes_no_gradient_and_stores_less_for_it():
     model, params, _, sigma = small_network(num_res_blocks=2, attn_resolutions=())
-    x = normal(18, (2, 64, 64, 1))
+    x = normal(18, (2, 16, 16, 1))
 
     def gradient(model):
-        fn = jax.jit(jax.grad(lambda p: jnp.sum(model.apply({"params": p}, x, sigma) ** 2)))
-        program = fn.lower(params).compile()
-        return jax.flatten_util.ravel_pytree(program(params))[0], program.memory_analysis().temp_size_in_bytes
+        def loss(params):
+            return jnp.sum(model.apply({"params": params}, x, sigma) ** 2)
 
-    (plain, memory), (recomputed, less_memory) = gradient(model), gradient(model.clone(remat=True))
+        # What the backward pass is given. The memory of compiled CPU programs shows nothing: XLA's CPU backend finds that
+        # the recomputed blocks equal the first ones and merges them.
+        stored = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], params)
+        return jax.flatten_util.ravel_pytree(jax.jit(jax.grad(loss))(params))[0], jax.tree.leaves(stored)
+
+    (plain, stored), (recomputed, less) = gradient(model), gradient(model.clone(remat=True))
     np.testing.assert_allclose(recomputed, plain, atol=1e-4 * float(jnp.abs(plain).max()))
-    assert less_memory < 0.8 * memory
+    assert sum(a.size for a in less) < 0.6 * sum(a.size for a in stored)
 
 
 def test_config_fields_reach_the_network():
