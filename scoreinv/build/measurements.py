@@ -1,0 +1,140 @@
+"""Configuration to measurement operators and simulated measurements."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from scoreinv.build.names import choose
+from scoreinv.data import metal
+from scoreinv.data.measurements import read_mask
+from scoreinv.operators import ct, mri
+from scoreinv.operators.base import Image, LinearOperator, Measurement, block_mean, simulate
+from scoreinv.operators.polychromatic import HounsfieldWindow
+
+
+def _mri_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
+    masks = {
+        "equispaced": lambda r: mri.equispaced_mask(shape[:2], r, config.center_fraction),
+        "random": lambda r: mri.random_mask(key, shape[:2], r, config.center_fraction),
+        "variable_density": lambda r: mri.variable_density_mask(key, shape[:2], r, config.center_fraction),
+    }
+    transform = mri.FourierTransform(shape[2])
+    if config.mask.endswith(".npy"):
+        return [("own-mask", LinearOperator(read_mask(config.mask, shape[:2]), transform))]
+    make = choose(masks, config.mask, "operator.mask for mri")
+    return [(f"{r:g}x", LinearOperator(make(r), transform)) for r in config.acceleration]
+
+
+def _ct_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
+    degrees = choose({"sparse_view": 180.0, "limited_angle": config.degrees}, config.mask, "operator.mask for ct")
+    if not 0 < degrees <= 180:
+        raise ValueError(f"operator.degrees={degrees}; give a range above 0 and up to 180")
+    if min(config.views) < 1:
+        raise ValueError(f"operator.views={min(config.views)}; give at least 1 view")
+    full = config.full_views or (max(shape) if shared else 0)
+    make = _masked_views if full else _views_alone
+    suffix = "views" if degrees == 180 else f"views-{degrees:g}-degrees"
+    return [(f"{n}-{suffix}", make(n, degrees, shape[:2], config.detectors, full)) for n in config.views]
+
+
+def _views_alone(views, degrees, shape, detectors, _) -> LinearOperator:
+    """A transform of the measured views, which is cheaper than masking a full sinogram."""
+    angles = np.deg2rad(degrees) * np.arange(views) / views
+    return LinearOperator(jnp.ones((views, 1)), ct.radon_transform(angles, shape, detectors))
+
+
+def _masked_views(views, degrees, shape, detectors, full) -> LinearOperator:
+    """A mask on a full sinogram, which other numbers of views share."""
+    inside = round(full * degrees / 180)
+    mask = jnp.pad(ct.sparse_view_mask(inside, views), ((0, full - inside), (0, 0)))
+    return LinearOperator(mask, _full_sinogram(full, shape, detectors))
+
+
+@lru_cache(maxsize=4)
+def _full_sinogram(views: int, shape: tuple[int, int], detectors: int) -> ct.RadonTransform:
+    return ct.radon_transform(ct.uniform_angles(views), shape, detectors)
+
+
+# A scan with metal starts from the views of a CT scan; `SCANS` leaves the rays through metal out.
+MODALITIES = {"ct": _ct_operators, "mar": _ct_operators, "mri": _mri_operators}
+
+
+def operators(config, shape: tuple[int, int, int], key, shared: bool = False) -> list[tuple[str, LinearOperator]]:
+    """The measurement operators of a `config.operator` section for images of one shape, each with a short name.
+
+    Args:
+        config: the section.
+        shape: (H, W, C) of the image.
+        key: PRNG key of random masks.
+        shared: whether operators of other masks, accelerations and numbers of views are to have the same transform, so
+            that one compiled program takes them all.
+
+    Returns:
+        One (name, operator) for each acceleration or number of views.
+    """
+    return choose(MODALITIES, config.modality, "operator.modality")(config, shape, key, shared)
+
+
+class Simulated(NamedTuple):
+    """A simulated measurement and what belongs to it.
+
+    Attributes:
+        truth: what reconstructions are compared with [H, W, C].
+        measurement: all that a method gets.
+        metal: 1 on pixels of metal [H, W, 1], which are not compared; None where there is none.
+        uncorrected: the scanner's own image [H, W, 1], where methods compete with one.
+    """
+
+    truth: Image
+    measurement: Measurement
+    metal: Image | None = None
+    uncorrected: Image | None = None
+
+
+def _subsampled(key, config, operator: LinearOperator, image: Image) -> Simulated:
+    oversample = config.operator.oversample
+    measurement = simulate(key, operator, image, config.operator.noise_std, oversample)
+    return Simulated(block_mean(image, oversample), measurement)
+
+
+def _metal_scan(key, config, operator: LinearOperator, image: Image) -> Simulated:
+    section, window = config.operator, HounsfieldWindow(*config.data.window)
+    if config.data.intensity != "ct_window":
+        raise ValueError(
+            f"metal is simulated in Hounsfield units, data.intensity={config.data.intensity!r} has none; set ct_window"
+        )
+    if metal.FACTOR % section.oversample:
+        raise ValueError(f"operator.oversample={section.oversample}; mar simulates 2 pixels in 1: give 1 or 2")
+    height, width = (side // section.oversample for side in image.shape[:2])
+    pixel_mm = section.field_of_view / max(height, width)
+    beam = metal.beam(section.kvp, section.metal_material, section.photons, pixel_mm)
+    share = metal.metal_share(
+        metal.read_shape(section.metal), (height, width), pixel_mm, section.metal_size, section.metal_centre
+    )
+    scan = metal.metal_scan(key, operator, image, share, beam, window, section.metal_threshold, section.noise_std)
+    return Simulated(scan.truth, scan.measurement, scan.metal, scan.uncorrected)
+
+
+# How a modality is measured where that is not A x with Gaussian noise.
+SCANS: dict[str, Callable[..., Simulated]] = {"mar": _metal_scan}
+
+
+def simulated(key, config, operator: LinearOperator, image: Image) -> Simulated:
+    """Measures an image as the whole configuration says.
+
+    Args:
+        key: PRNG key of the noise.
+        config: the whole configuration.
+        operator: one of `operators(config.operator, ...)`.
+        image: the image [s H, s W, C] in [0, 1], s being `operator.oversample`.
+
+    Returns:
+        The measurement and what belongs to it.
+
+    Raises:
+        ValueError: settings of the scan that make no sense.
+    """
+    return SCANS.get(config.operator.modality, _subsampled)(key, config, operator, image)
