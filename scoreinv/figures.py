@@ -83,7 +83,7 @@ def panel(
 
 
 def _spread(values: np.ndarray, unit: str) -> _Map:
-    return _Map(values, "viridis", (0.0, max(float(values.max()), 1e-6)), "posterior std", unit)
+    return _Map(values, "viridis", (0.0, max(float(values.max()), 1e-6)), "std over draws", unit)
 
 
 def _draw(rows: Sequence[Sequence[_Map | None]], title: str) -> Figure:

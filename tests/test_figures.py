@@ -31,7 +31,7 @@ def test_panel_shows_every_image_its_score_and_its_error(images):
     std = 0.03 * jnp.ones_like(truth)
     drawn = pictures(panel(reconstructions, truth, std, title="brain"))
     assert [title.split("\n")[0] for _, _, title in drawn] == [
-        "truth", "TV", "ours", "posterior std", "|error| × 5", "|error| × 5",
+        "truth", "TV", "ours", "std over draws", "|error| × 5", "|error| × 5",
     ]  # fmt: skip
     for (data, limits, title), (name, image) in zip(drawn[1:3], reconstructions.items(), strict=True):
         np.testing.assert_allclose(data, image[..., 0], rtol=1e-6)
@@ -70,7 +70,7 @@ def test_panel_in_hounsfield_units(images):
 def test_panel_without_truth_is_one_row_without_scores(images):
     truth, reconstructions = images
     drawn = pictures(panel(reconstructions, std=0.01 * truth))
-    assert [title for _, _, title in drawn] == ["TV", "ours", "posterior std"]
+    assert [title for _, _, title in drawn] == ["TV", "ours", "std over draws"]
 
 
 def test_complex_images_show_by_magnitude(images):
