@@ -17,7 +17,9 @@ EXPERIMENTS = sorted(p.parent.name for p in Path(__file__).parent.glob("*/paper.
 SCALES = ("small", "paper")
 
 
-def configuration(name: str, scale: str, data: dict[str, str], overrides: list[str]) -> ConfigDict:
+def configuration(
+    name: str, scale: str, data: dict[str, str], overrides: list[str], parts: tuple[str, ...] = ()
+) -> ConfigDict:
     """The configuration of an experiment.
 
     Args:
@@ -25,11 +27,16 @@ def configuration(name: str, scale: str, data: dict[str, str], overrides: list[s
         scale: "small" or "paper".
         data: modality -> what `--mode=prepare` wrote, or a folder of volumes.
         overrides: "field=value", applied to every part.
+        parts: names of the parts to keep; empty: all.
 
     Raises:
-        ValueError: a field that does not exist, or a value that is no Python literal.
+        ValueError: a part or field that does not exist, or a value that is no Python literal.
     """
     config = importlib.import_module(f"experiments.{name}.{scale}").get_config()
+    unknown = [part for part in parts if part not in config.parts]
+    if unknown:
+        raise ValueError(f"unknown part {unknown[0]!r} of {name}; choose of {', '.join(config.parts) or 'none'}")
+    config.parts = ConfigDict({part: config.parts[part] for part in parts or config.parts})
     for part in config.parts.values() or [config]:
         source = data.get(part.operator.modality, "")
         if source:
@@ -66,8 +73,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--ct", default="", help="CT data: what --mode=prepare wrote, or a folder of volumes")
     parser.add_argument("--mri", default="", help="MRI data: what --mode=prepare wrote, or a folder of volumes")
     parser.add_argument("--workdir", default="", help="results; default: runs/<experiment>-<scale>")
+    parser.add_argument("--parts", default="", help="only these parts, as in 4x,8x; default: all")
     parser.add_argument("overrides", nargs="*", help="field=value for every part, as in prior=\"'runs/lidc'\"")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_intermixed_args(argv)
     scale = "fast" if arguments.fast else arguments.scale
     workdir = Path(arguments.workdir or f"runs/{arguments.experiment}-{scale}")
     logging.set_verbosity(logging.INFO)
@@ -76,7 +84,8 @@ def main(argv: list[str] | None = None) -> None:
     compilation_cache.enable()
     try:
         data = {"ct": arguments.ct, "mri": arguments.mri}
-        config = configuration(arguments.experiment, arguments.scale, data, arguments.overrides)
+        parts = tuple(filter(None, arguments.parts.split(",")))
+        config = configuration(arguments.experiment, arguments.scale, data, arguments.overrides, parts)
         if arguments.fast:
             from experiments.fast import shrink
 

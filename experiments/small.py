@@ -18,7 +18,7 @@ def body():
 def _small(config, training):
     config.data.update(training.data)
     config.operator.oversample = 2
-    config.sampler.update({"samples": 2, "spin": 1})
+    config.sampler.samples = 2
     config.evaluate.slices = SLICES
     return config
 

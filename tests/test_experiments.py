@@ -56,7 +56,13 @@ def test_fast_form(name, tmp_path, monkeypatch):
 
 def test_mistakes_end_with_one_line(capsys):
     with pytest.raises(SystemExit, match="cannot apply 'speed=3'"):
-        main(["sweep_lambda", "speed=3"])
+        main(["sweep_lambda", "--workdir=out", "speed=3"])
+    with pytest.raises(SystemExit, match="unknown part '9x'"):
+        main(["frontier", "--parts=mri-8x,9x"])
+
+
+def test_parts_are_chosen():
+    assert list(configuration("frontier", "small", {}, [], ("mri-8x",)).parts) == ["mri-8x"]
 
 
 def test_latex_escapes():
