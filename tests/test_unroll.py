@@ -21,7 +21,7 @@ OPERATORS = {
 }
 
 
-@pytest.mark.parametrize("modality", OPERATORS)
+@pytest.mark.parametrize("modality", ["mri", pytest.param("ct", marks=pytest.mark.slow)])
 def test_an_untrained_network_is_gradient_steps_towards_the_data(modality):
     operator = OPERATORS[modality]
     measurement = simulate(jax.random.key(0), operator, jax.random.uniform(jax.random.key(1), (16, 16, 1)), 0.1)

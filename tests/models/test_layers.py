@@ -150,8 +150,8 @@ def test_rematerialisation_changes_no_gradient_and_stores_less_for_it():
         def loss(params):
             return jnp.sum(model.apply({"params": params}, x, sigma) ** 2)
 
-        # What the backward pass is given. The memory of compiled CPU programs shows nothing: XLA's CPU backend finds that
-        # the recomputed blocks equal the first ones and merges them.
+        # What the backward pass is given. The memory of compiled CPU programs shows nothing: XLA's CPU backend finds
+        # that the recomputed blocks equal the first ones and merges them.
         stored = jax.eval_shape(lambda p: jax.vjp(loss, p)[1], params)
         return jax.flatten_util.ravel_pytree(jax.jit(jax.grad(loss))(params))[0], jax.tree.leaves(stored)
 

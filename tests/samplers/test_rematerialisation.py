@@ -39,6 +39,7 @@ def stored(prior):
     return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
 
+@pytest.mark.slow
 def test_rematerialisation_stores_less():
     plain, remat = small_priors()
     network = sum(jnp.asarray(leaf).nbytes for leaf in jax.tree.leaves(plain))
