@@ -169,7 +169,7 @@ def test_metal_is_masked_shown_and_not_compared(config, phantoms, tmp_path):
     scan = {"modality": "mar", "mask": "sparse_view", "views": (12,), "metal": "disc", "metal_size": 30.0}
     config.operator.update(scan | {"field_of_view": 200.0, "photons": 1e6})
     rows = reconstruct(config, tmp_path / "out")
-    assert [row["method"] for row in rows] == ["uncorrected", "li", "scoreinv"]
+    assert [row["method"] for row in rows] == ["uncorrected", "li", "scoreinv", "scoreinv-mean"]
     arrays = np.load(tmp_path / "out" / "reconstructions.npz")
     metal, mask = arrays["ct-12-views/metal"], arrays["ct-12-views/mask"]
     assert 10 < metal.sum() < 200 and 0.4 < mask.mean() < 0.95

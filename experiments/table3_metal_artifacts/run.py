@@ -54,7 +54,9 @@ def configuration(size: str, split: str, count: int) -> ConfigDict:
 
 def shrink(config: ConfigDict, folder: Path) -> None:
     """Phantoms in Hounsfield units, an untrained network, few views and steps: seconds, and figures without meaning."""
+    slices = config.evaluate.slices
     fast.shrink(config, folder)
+    config.evaluate.slices = min(slices, config.evaluate.slices)
     for path in (folder / "volumes").glob("*.npy"):
         volume = np.load(path)
         if volume.max() <= 1:
