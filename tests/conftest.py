@@ -12,6 +12,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="scoreinv-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A folder for each worker, which share no half-written program.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] += "/" + os.environ["PYTEST_XDIST_WORKER"]
+
 # Not the pytrees (sde, operators, prior): JAX builds those with placeholders for their arrays.
 ROOMS = ("samplers", "losses", "metrics", "baselines", "figures", "data", "uncertainty")
 install_import_hook([f"scoreinv.{room}" for room in ROOMS], "beartype.beartype")
