@@ -78,7 +78,7 @@ def draw(config, folder: Path) -> dict[str, list[Path]]:
 def read(path: Path):
     """(truth, samples, subject, region) of a slice."""
     with np.load(path, allow_pickle=False) as file:
-        truth, samples, subject = file["truth"], file["samples"], str(file["subject"])
+        truth, samples, subject = jnp.asarray(file["truth"]), jnp.asarray(file["samples"]), str(file["subject"])
     return truth, samples, subject, uncertainty.object_region(truth)
 
 
