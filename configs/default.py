@@ -63,7 +63,7 @@ def get_config() -> ConfigDict:
     # Further methods of an evaluation or sweep: name -> fields of `sampler` that differ, as {"song2022": {"steps": 9}}.
     # A name that is a method needs no field `method`; the sampler above itself is called scoreinv.
     config.methods = ConfigDict()
-    config.baselines = ("direct", "tv")  # cgls | direct | li | nmar | sirt | tv | wavelet
+    config.baselines = ("direct", "tv")  # cgls | direct | fbp_hann | li | nmar | sirt | tv | wavelet
     config.baseline_settings = settings = ConfigDict()
     settings.tv = ConfigDict({"lam": 0.003, "iterations": 300})
     settings.wavelet = ConfigDict({"lam": 0.003})

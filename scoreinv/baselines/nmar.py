@@ -58,12 +58,13 @@ def normalised_interpolation(measurement: Measurement, prior_image: Image) -> Fl
         prior_image: an image without artifacts [H, W, 1].
 
     Returns:
-        [views, detectors]; y where measured. Rays that leave the prior image empty are not normalised.
+        [views, detectors]; y where measured. Rays that hardly meet the prior image are not normalised.
     """
     y, operator, _ = measurement
     projected = operator.transform.forward(prior_image)
-    # Rays of less than 1 % of the thickest are outside the body, where a ratio of small numbers means nothing.
-    floor = 0.01 * jnp.max(projected)
+    # Rays of less than a tenth of the thickest pass beside the body: a ratio of small numbers there, interpolated to
+    # rays through the body, becomes a bright band along the skin wherever the trace reaches it.
+    floor = 0.1 * jnp.max(projected)
     divisor = jnp.where(projected > floor, projected, floor)
     mask = ray_mask(measurement)
     return jnp.where(mask > 0, y, divisor * interpolate(y / divisor, mask))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from scoreinv.baselines.cgls import cgls
 from scoreinv.baselines.direct import direct
+from scoreinv.baselines.fbp_hann import fbp_hann
 from scoreinv.baselines.li import li
 from scoreinv.baselines.nmar import nmar, nmar_start
 from scoreinv.baselines.sirt import sirt
@@ -82,6 +83,7 @@ TIME_GRIDS = {"geometric": geometric_times, "karras": karras_times, "linear": li
 BASELINES = {
     "cgls": cgls,
     "direct": direct,
+    "fbp_hann": fbp_hann,
     "li": li,
     "nmar": nmar,
     "sirt": sirt,

@@ -51,6 +51,13 @@ def test_both_beat_the_zero_filled_image_and_nmar_beats_interpolation(measuremen
     assert rmse(LI(KEY, measurement)) < 0.5 * rmse(direct)
 
 
+def test_a_trace_that_reaches_the_skin_paints_no_band_along_it():
+    transform = radon_transform(uniform_angles(VIEWS), (N, N))
+    metal = jnp.zeros((N, N)).at[37:41, 16:32].set(1.0)
+    scan = simulate(KEY, LinearOperator(metal_free_mask(transform, metal), transform), body(), 0.0)
+    assert float(NMAR(KEY, scan).max()) < 1.1 * float(body().max())
+
+
 def test_a_true_prior_image_completes_the_sinogram_exactly(measurement):
     completed = normalised_interpolation(measurement, body())
     true = measurement.operator.transform.forward(body())

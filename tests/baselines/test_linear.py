@@ -9,6 +9,7 @@ from scipy.optimize import nnls
 
 from scoreinv.baselines.cgls import cgls
 from scoreinv.baselines.direct import direct
+from scoreinv.baselines.fbp_hann import fbp_hann
 from scoreinv.baselines.sirt import sirt
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
@@ -29,14 +30,32 @@ def test_direct_of_kspace_is_the_zero_filled_inverse_fft():
     np.testing.assert_allclose(result[..., 0] + 1j * result[..., 1], filled, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", [direct(), fbp_hann()])
 @pytest.mark.parametrize("step", [1, 3])
-def test_direct_of_masked_views_has_the_images_scale(step):
+def test_masked_views_give_the_images_scale(step, method):
     y, x = np.mgrid[:64, :64] - 31.5
     disc = jnp.asarray(x**2 + y**2 <= 20**2, jnp.float32)[..., None]
     mask = jnp.zeros((90, 1)).at[::step].set(1.0)
     measurement = SIMULATE(KEY, LinearOperator(mask, radon_transform(uniform_angles(90), (64, 64))), disc, 0.0)
     inside = np.hypot(x, y) <= 15
-    np.testing.assert_allclose(jax.jit(direct())(KEY, measurement)[inside].mean(), 1.0, atol=0.01)
+    np.testing.assert_allclose(jax.jit(method)(KEY, measurement)[inside].mean(), 1.0, atol=0.01)
+
+
+def test_the_hann_window_passes_the_noise_that_its_response_says():
+    operator = LinearOperator(jnp.ones((90, 1)), radon_transform(uniform_angles(90), (64, 64)))
+    noise = SIMULATE(KEY, operator, jnp.zeros((64, 64, 1)), 1.0)
+    # White noise in a projection becomes noise of power (w / S)^2 in the image, integrated over the plane's w dw / w.
+    response = 1 / np.asarray(operator.transform.equalizer).mean(0)
+    w = np.linspace(0, np.pi, len(response))
+    expected = np.sqrt(np.mean(w**2 * np.cos(w / 2) ** 4 / response) / np.mean(w**2 / response))
+    ratio = np.std(fbp_hann()(KEY, noise)) / np.std(direct()(KEY, noise))
+    np.testing.assert_allclose(ratio, expected, rtol=0.1)
+
+
+def test_the_hann_window_is_for_sinograms():
+    measurement = SIMULATE(KEY, LinearOperator(jnp.ones((1, 8)), FourierTransform(1)), jnp.ones((8, 8, 1)), 0.0)
+    with pytest.raises(ValueError, match="fbp_hann takes sinograms"):
+        fbp_hann()(KEY, measurement)
 
 
 def test_cgls_reaches_the_least_squares_image_of_least_norm():
