@@ -10,6 +10,9 @@ from configs import default
 from scoreinv import build
 from scoreinv.checkpoints import save_prior
 from scoreinv.data.phantoms import random_ellipses
+from scoreinv.models.unrolled import UnrolledNetwork
+from scoreinv.operators.base import LinearOperator, simulate
+from scoreinv.operators.mri import FourierTransform
 
 SIDE, SLICES = 32, 3
 SUBJECTS = {"validation": ("sub-0",), "test": ("sub-1", "sub-2")}
@@ -36,12 +39,22 @@ def write_prior(path: Path) -> Path:
     return path
 
 
+def write_unrolled(path: Path) -> Path:
+    """A file of a small unrolled network as initialised; it takes any operator."""
+    fields = {"cascades": 1, "features": 4, "levels": 1}
+    network = UnrolledNetwork(**fields)
+    operator = LinearOperator(jnp.ones((SIDE, SIDE)), FourierTransform())
+    measurement = simulate(jax.random.key(0), operator, jnp.zeros((SIDE, SIDE, 1)), 0.0)
+    save_prior(path, jax.jit(network.init)(jax.random.key(0), measurement)["params"], {"unrolled": fields})
+    return path
+
+
 def shrink(config, folder: Path):
     """Turns a configuration, in place, into one of seconds: phantoms and the prior in `folder`, few calls, few slices.
 
     Args:
         config: any configuration; its parts are shrunk too.
-        folder: holds `volumes` and `prior.safetensors`; they are written if missing.
+        folder: holds `volumes` and the networks; they are written if missing.
 
     Returns:
         The configuration.
@@ -49,6 +62,7 @@ def shrink(config, folder: Path):
     if not (folder / "prior.safetensors").exists():
         write_phantoms(folder / "volumes")
         write_prior(folder / "prior.safetensors")
+        write_unrolled(folder / "unrolled.safetensors")
     for part in config.parts.values():
         shrink(part, folder)
     config.prior = str(folder / "prior.safetensors")
@@ -61,6 +75,8 @@ def shrink(config, folder: Path):
         fields.update({"calls": 5})
     for settings in config.baseline_settings.values():
         settings.iterations = 3
+    for name in config.supervised:
+        config.supervised[name] = str(folder / "unrolled.safetensors")
     config.sweep.over = "; ".join(map(_shortened, filter(None, config.sweep.over.split(";"))))
     config.evaluate.slices = 2
     config.tune.update({"trials": 2, "slices": 2})

@@ -62,13 +62,13 @@ def table(summary: pd.DataFrame, labels: Sequence[str], subjects: bool = False) 
     """
     over = {"": "", "_subject": " over subjects"} if subjects else {"": ""}
     measures = [(name, suffix) for suffix in over for name in MEASURES]
-    head = [*labels, *(UNITS[name] + over[suffix] for name, suffix in measures), "slices", "calls", "s/slice"]
+    head = [*labels, *(UNITS[name] + over[suffix] for name, suffix in measures), "slices", "calls/slice", "s/slice"]
     lines = [
         [
             *(row[label] for label in labels),
             *(cell(row[f"{name}{suffix}_mean"], row[f"{name}{suffix}_std"], name) for name, suffix in measures),
             str(row["slices"]),
-            str(row["network_calls"]),
+            str(row["network_calls"] // row["slices"]),
             f"{row['seconds_per_slice']:.3g}",
         ]
         for _, row in summary.iterrows()
