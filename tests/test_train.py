@@ -260,20 +260,34 @@ def free_port():
 
 
 @pytest.mark.slow
-def test_two_processes_of_two_devices_equal_one_process_of_four(tmp_path):
-    def launch(workdir, devices, *arguments):
-        env = dict(os.environ, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}", JAX_PLATFORMS="cpu")
-        env["JAX_CPU_COLLECTIVES_IMPLEMENTATION"] = "gloo"
-        return run_main(workdir, *arguments, env=env)
+def launch_processes(workdir, count, devices, *arguments):
+    """As many processes of one run, each with so many virtual devices."""
+    env = dict(os.environ, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}", JAX_PLATFORMS="cpu")
+    env["JAX_CPU_COLLECTIVES_IMPLEMENTATION"] = "gloo"
+    if count > 1:
+        arguments = (*arguments, f"--coordinator_address=localhost:{free_port()}", f"--num_processes={count}")
+    ids = [[f"--process_id={i}"] if count > 1 else [] for i in range(count)]
+    return [run_main(workdir, *arguments, *number, env=env) for number in ids]
 
-    coordinator = f"--coordinator_address=localhost:{free_port()}"
-    pair = [launch(tmp_path / "two", 2, coordinator, "--num_processes=2", f"--process_id={i}") for i in range(2)]
-    for process in [*pair, launch(tmp_path / "one", 4)]:
+
+def test_two_processes_of_two_devices_equal_one_process_of_four(tmp_path):
+    for process in [*launch_processes(tmp_path / "two", 2, 2), *launch_processes(tmp_path / "one", 1, 4)]:
         _, err = process.communicate()
         assert process.returncode == 0, err
     one, two = parameters(tmp_path / "one"), parameters(tmp_path / "two")
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), one, two)
     assert sorted(p.name for p in (tmp_path / "two" / "checkpoints").iterdir()) == ["2", "4"]
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
+    pair = launch_processes(tmp_path, 2, 1, "--config.train.steps=1000000")
+    wait_for(tmp_path / "checkpoints" / "4", pair[0])
+    pair[1].send_signal(signal.SIGTERM)
+    last = [process.communicate(timeout=120)[1].splitlines()[-1] for process in pair]
+    saved = max(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+    assert all(f"stopped by SIGTERM; step {saved} is saved" in line for line in last), last
+    assert all(process.returncode for process in pair)
 
 
 def first_update(config, params, gradient):
