@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,22 @@ def test_fast_form(name, tmp_path, monkeypatch):
     main([name, "--fast", "--workdir=out"])
     assert [path.read_text() for path in results] == before
     assert all(len(list(csv.DictReader(text.splitlines()))) % 2 == 0 for text in before)
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_sweep(tmp_path):
+    main(["sweep_lambda", "--fast", f"--workdir={tmp_path / 'alone'}"])
+    command = [sys.executable, "-m", "experiments.run", "sweep_lambda", "--fast", f"--workdir={tmp_path / 'shared'}"]
+    pair = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in pair:
+        assert process.wait() == 0, process.communicate()
+
+    def rows(folder):
+        found = csv.DictReader((tmp_path / folder / "sweep.csv").read_text().splitlines())
+        return sorted(tuple(v for k, v in row.items() if k != "seconds") for row in found)
+
+    assert len(set(rows("shared"))) == len(rows("shared"))
+    assert rows("shared") == rows("alone")
 
 
 def test_mistakes_end_with_one_line(capsys):
