@@ -91,8 +91,13 @@ def spread(subjects: Sequence[str], count: int) -> list[int]:
     """Indices of `count` slices: as even over the subjects as their numbers allow, evenly spaced within each."""
     own = {subject: [i for i, s in enumerate(subjects) if s == subject] for subject in dict.fromkeys(subjects)}
     shares = dict.fromkeys(own, 0)
-    for _ in range(min(count, len(subjects))):
-        shares[min((s for s in own if shares[s] < len(own[s])), key=lambda s: shares[s])] += 1
+    left = min(count, len(subjects))
+    while left:
+        unfinished = [subject for subject in own if shares[subject] < len(own[subject])]
+        n = min(left, len(unfinished))
+        for i in range(n):
+            shares[unfinished[int((i + 0.5) * len(unfinished) / n)]] += 1
+        left -= n
     return sorted(own[s][int((i + 0.5) * len(own[s]) / n)] for s, n in shares.items() for i in range(n))
 
 

@@ -128,3 +128,4 @@ def test_slices_are_spread_over_subjects():
     assert [subjects[i] for i in chosen] == list("aaabbccc")
     assert chosen[:3] == [1, 5, 8]
     assert spread(subjects, 99) == list(range(22))
+    assert spread(list("abcdef"), 2) == [1, 4]

@@ -8,10 +8,10 @@ from experiments.table3_metal_artifacts.run import SIZES, main
 
 
 def test_fast_form_makes_the_table_and_continues(tmp_path, capsys):
-    arguments = ["--fast", "--slices=1", f"--workdir={tmp_path}"]
+    arguments = ["--fast", "--slices=1", "--paper", f"--workdir={tmp_path}"]
     main(arguments)
     rows = list(csv.DictReader((tmp_path / "evaluate.csv").open()))
-    methods = ["uncorrected", "li", "nmar", "tv", "scoreinv"]
+    methods = ["uncorrected", "li", "nmar", "tv", "scoreinv", "song2022"]
     assert [(row["operator"], row["method"]) for row in rows] == [(s, m) for s in SIZES for m in methods]
     assert all(float(row["rmse"]) > 0 and float(row["psnr"]) > 0 for row in rows)
     assert all((tmp_path / f"{size}.png").stat().st_size > 10000 for size in SIZES)

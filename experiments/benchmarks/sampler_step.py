@@ -5,6 +5,7 @@ python experiments/benchmarks/sampler_step.py
 
 import argparse
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.prior import Prior
 from scoreinv.samplers.conditioning import proximal
+from scoreinv.samplers.data_terms import data_step
 from scoreinv.samplers.dds import dds
 from scoreinv.samplers.dpir import dpir
 from scoreinv.samplers.song2022 import song2022
@@ -44,7 +46,7 @@ def interleaved(functions, repeats):
 
 
 def step_costs(side, repeats):
-    """Prints the proximal step's time as a fraction of one network forward."""
+    """Prints the time of each data step as a fraction of one network forward."""
     model = NCSNpp(nf=32, ch_mult=(1, 1, 2, 2, 2, 2, 2), num_res_blocks=2, attn_resolutions=(20,), image_size=side)
     x = jax.random.normal(jax.random.key(0), (1, side, side, 1))
     variables = jax.jit(model.init)(jax.random.key(0), x, jnp.ones(1))
@@ -54,13 +56,17 @@ def step_costs(side, repeats):
     for name, operator in operators(side).items():
         measurement = simulate(jax.random.key(1), operator, x[0], 0.0)
 
-        @jax.jit
-        def step(key, x, measurement):
-            return proximal(sde, measurement, 1.0)(key, x, t, t)
+        def paper(x, measurement):
+            return proximal(sde, measurement, 1.0)(jax.random.key(2), x, t, t)
 
-        functions[name] = lambda step=step, m=measurement: step(jax.random.key(2), x[0], m)
+        def conjugate_gradients(x, measurement):
+            y, operator, _ = measurement
+            return x + data_step(operator, y - operator(x), 0.1, 5)
+
+        for method, step in {"song2022": paper, "dpir, 5 CG": conjugate_gradients}.items():
+            functions[f"{name}, {method}"] = partial(jax.jit(step), x[0], measurement)
     seconds = interleaved(functions, repeats)
-    print("| proximal step | one network forward = 1 |\n|---|---|")
+    print("| data step | one network forward = 1 |\n|---|---|")
     for name in list(functions)[1:]:
         print(f"| {name} | {seconds[name] / seconds['network']:.4f} |")
 

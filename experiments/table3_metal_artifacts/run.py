@@ -1,6 +1,7 @@
 """Metal artifact removal by the size of the implant; called again, it continues.
 
 python -m experiments.table3_metal_artifacts.run --ct=volumes
+python -m experiments.table3_metal_artifacts.run --ct=volumes --slices=2 --paper --workdir=runs/table3-paper
 python -m experiments.table3_metal_artifacts.run --fast
 """
 
@@ -23,6 +24,7 @@ from experiments import fast
 from scoreinv import build, compilation_cache, metrics, reconstruct
 from scoreinv.checkpoints import write_atomically
 from scoreinv.comparison import METRICS, choose_slices, fitting_prior
+from scoreinv.conditions import with_method
 from scoreinv.evaluate import settings_of
 from scoreinv.figures import panel
 from scoreinv.operators.mar import remove_metal
@@ -73,6 +75,14 @@ def scores(image, truth, metal) -> dict[str, str]:
     return {name: f"{float(getattr(metrics, name)(*pair)):.6g}" for name in METRICS}
 
 
+def methods_of(config: ConfigDict, prior: Prior) -> dict[str, Callable]:
+    """The baselines, the sampler as `scoreinv`, and the entries of `config.methods`."""
+    methods = reconstruct.methods_of(config, prior)
+    for name in config.methods:
+        methods[name] = reconstruct.methods_of(with_method(config, name), prior)["scoreinv"]
+    return methods
+
+
 def run(config: ConfigDict, size: str, prior: Prior, methods: Mapping[str, Callable], workdir: Path) -> None:
     """Completes the rows of one size of implant, and draws its first slice."""
     slices = choose_slices(config, config.evaluate.split, config.evaluate.slices)
@@ -80,7 +90,7 @@ def run(config: ConfigDict, size: str, prior: Prior, methods: Mapping[str, Calla
     file = ResultFile(workdir / "evaluate.csv", COLUMNS)
     done = {tuple(row[name] for name in ("operator", "subject", "volume", "slice")) for row in file.rows()}
     ((_, operator),) = build.operators(config.operator, slices.shape, jax.random.key(0))
-    each = len(config.baselines) + config.sampler.samples
+    each = len(config.baselines) + config.sampler.samples + len(config.methods)
     with tqdm(total=len(slices.names) * each, desc=size, unit="image") as bar:
         for index, name in enumerate(slices.names):
             labels = {"operator": size, **dict(zip(("subject", "volume", "slice"), map(str, name), strict=True))}
@@ -126,6 +136,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--sizes", nargs="+", choices=tuple(SIZES), default=tuple(SIZES), help="of the implant")
     parser.add_argument("--prior", default="body-ct")
     parser.add_argument("--settings", default="", help='of the sampler, as in "churn=0.3, momentum=0.5"')
+    parser.add_argument("--paper", action="store_true", help="adds the paper's own sampler with its 1000 calls")
     parser.add_argument("--fast", action="store_true", help="phantoms and few steps: seconds, no meaning")
     parser.add_argument("--workdir", default="runs/table3_metal_artifacts")
     arguments = parser.parse_args(argv)
@@ -139,11 +150,13 @@ def main(argv: list[str] | None = None) -> None:
             config = configuration(size, arguments.split, arguments.slices)
             config.prior, config.data.folders = arguments.prior, tuple(arguments.ct)
             config.sampler.settings = arguments.settings or config.sampler.settings
+            if arguments.paper:
+                config.methods.song2022 = ConfigDict({"preset": "lidc_mar_320", "samples": 1})
             if arguments.fast:
                 shrink(config, workdir / "phantoms")
             # One set of methods, so that every size runs the same compiled programs.
             prior = prior or fitting_prior(config, (config.data.size, config.data.size, 1))
-            methods = methods or reconstruct.methods_of(config, prior)
+            methods = methods or methods_of(config, prior)
             run(config, size, prior, methods, workdir)
         summary(workdir)
     except (ValueError, OSError) as error:
