@@ -31,7 +31,8 @@ def write_tables(workdir: Path) -> None:
     for file in files:
         summary = pd.DataFrame(json.loads(file.read_text()))
         part = "" if file.parent == workdir else file.parent.name
-        tables.setdefault(tuple(label_columns(summary)), []).append(summary.assign(part=part))
+        summary, labels = merge_settings(summary, label_columns(summary))
+        tables.setdefault(tuple(labels), []).append(summary.assign(part=part))
     for labels, summaries in tables.items():
         name = "table" if len(tables) == 1 else f"table-{labels[-1]}"
         _write(workdir, name, pivot(pd.concat(summaries, ignore_index=True), list(labels)))
@@ -40,6 +41,15 @@ def write_tables(workdir: Path) -> None:
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts 8x before 24x."""
     return [(int(digits or 0), text) for digits, text in re.findall(r"(\d*)(\D*)", name)]
+
+
+def merge_settings(summary: pd.DataFrame, labels: list[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Axes that are settings of one method each ("tv.lam") as one column of text ("lam=0.01"), which goes down."""
+    own = [label for label in labels if "." in label]
+    if not own:
+        return summary, labels
+    text = [", ".join(f"{n.partition('.')[2]}={row[n]}" for n in own if row[n] != "") for _, row in summary.iterrows()]
+    return summary.assign(setting=text, all=""), ["method", "setting", *(set(labels) - {*own, "method"} or ["all"])]
 
 
 def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
@@ -56,8 +66,8 @@ def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for values, group in summary.groupby(["part", across], sort=False):
         part, value = (str(v) for v in values)
-        head = value if across == "operator" else f"{across} {value}"
-        head = head if part in ("", value) else f"{part} {head}"
+        head = value if across in ("operator", "all") else f"{across} {value}"
+        head = head if part in ("", value) else f"{part} {head}".strip()
         for _, row in group.iterrows():
             cells = rows.setdefault(tuple(row[label] for label in down), {})
             for measure in SHOWN:
