@@ -268,7 +268,8 @@ def least_squares(
         forward: x -> A x.
         adjoint: y -> A^H y, its exact adjoint.
         y: zero-filled coefficients.
-        steps: number of steps, one `forward` and one `adjoint` each.
+        steps: number of steps, one `forward` and one `adjoint` each; it stops early where the gradient has shrunk a
+            million times.
         weight: y -> W y, self-adjoint and positive on the measured samples, close to (A A^H)^+; identity if None.
 
     Returns:
@@ -278,13 +279,17 @@ def least_squares(
     zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(adjoint, y))
 
     def step(carry, _):
-        x, r, p, rho = carry
+        x, r, p, rho, largest = carry
         s = adjoint(r)
         rho_next = inner(s, s)
+        largest = jnp.maximum(largest, rho_next)
         p = s + _ratio(rho_next, rho) * p
         q = forward(p)
         wq = weigh(q)
         a = _ratio(rho_next, inner(q, wq))
-        return (x + a * p, r - a * wq, p, rho_next), None
+        # A gradient at rounding level: stay. The steps after convergence (one, for a Fourier mask) would grow.
+        a = jnp.where(rho_next > 1e-12 * largest, a, 0.0)
+        return (x + a * p, r - a * wq, p, rho_next, largest), None
 
-    return jax.lax.scan(step, (zero, weigh(y), zero, jnp.zeros(())), length=steps)[0][0]
+    none = jnp.zeros(())
+    return jax.lax.scan(step, (zero, weigh(y), zero, none, none), length=steps)[0][0]

@@ -69,6 +69,13 @@ def test_cgls_reaches_the_least_squares_image_of_least_norm():
         np.testing.assert_allclose(result.ravel(), np.linalg.lstsq(matrix, noisy, rcond=None)[0], atol=2e-3)
 
 
+def test_cgls_stays_where_it_has_converged():
+    operator = LinearOperator(equispaced_mask((64, 64), 4.0), FourierTransform(1))
+    measurement = SIMULATE(KEY, operator, jax.random.uniform(KEY, (64, 64, 1)), 0.1)
+    few, many = (jax.jit(cgls(iterations=n))(KEY, measurement) for n in (3, 100))
+    np.testing.assert_allclose(many, few, atol=1e-5)
+
+
 def test_sirt_reaches_the_weighted_nonnegative_least_squares_image():
     rng = np.random.default_rng(0)
     matrix = rng.random((30, 12)).astype(np.float32)
