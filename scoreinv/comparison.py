@@ -18,7 +18,8 @@ from tqdm import tqdm
 from scoreinv import build, metrics, parallel
 from scoreinv.conditions import Condition
 from scoreinv.data.slices import load_slices
-from scoreinv.operators.base import LinearOperator, block_mean, simulate
+from scoreinv.operators.base import LinearOperator, Measurement, block_mean, simulate
+from scoreinv.operators.mar import remove_metal
 from scoreinv.prior import Prior, side_multiple
 from scoreinv.results import ResultFile
 
@@ -27,7 +28,7 @@ SLICE = ("subject", "volume", "slice")
 REGIONS = {"all": lambda shape: jnp.ones(shape), "circle": metrics.circular_region}
 SPLITS = ("test", "validation")
 POLL_SECONDS = 0.5
-KEPT = 256  # reconstructions in memory
+KEPT = 256  # reconstructions, and scans, in memory
 
 
 class Slices(NamedTuple):
@@ -116,21 +117,34 @@ def fitting_prior(config, shape: tuple[int, int, int]) -> Prior:
     return prior
 
 
-def _reconstruct(make, samples, batch_size, oversample, shared, image, mask, noise_std, settings, key) -> Outcome:
-    """Measures one slice, reconstructs the measurement and scores the mean of the draws."""
-    prior, transform, model, region = shared
-    noise_key, key = jax.random.split(key)
-    measured = simulate(noise_key, LinearOperator(mask, model), image, noise_std)
-    measurement = measured._replace(operator=LinearOperator(mask, transform))
+def _reconstruct(make, samples, batch_size, prior, measurement, truth, metal, region, settings, key) -> Outcome:
+    """Reconstructs one measurement and scores the mean of the draws."""
 
     def draw(key):
         return make(prior, settings)(key, measurement)
 
     keys = jax.random.split(key, samples)
     draws = jax.vmap(draw)(keys) if samples <= batch_size else jax.lax.map(draw, keys, batch_size=batch_size)
-    mean, truth = draws.mean(0), block_mean(image, oversample)
-    scores = {name: getattr(metrics, name)(mean, truth, region) for name in METRICS}
+    mean = draws.mean(0)
+    compared = remove_metal(mean, metal), remove_metal(truth, metal)
+    scores = {name: getattr(metrics, name)(*compared, region) for name in METRICS}
     return Outcome(**scores, mean=mean, std=draws.std(0))
+
+
+def _simulated(reconstruct, oversample, shared, image, mask, noise_std, settings, key) -> Outcome:
+    """Measures one slice inside the program."""
+    prior, transform, model, region = shared
+    noise_key, key = jax.random.split(key)
+    measured = simulate(noise_key, LinearOperator(mask, model), image, noise_std)
+    measurement = measured._replace(operator=LinearOperator(mask, transform))
+    return reconstruct(prior, measurement, block_mean(image, oversample), None, region, settings, key)
+
+
+def _scanned(reconstruct, shared, y, mask, noise_std, truth, metal, settings, key) -> Outcome:
+    """Takes a slice as a scan measured it before."""
+    prior, transform, _, region = shared
+    measurement = Measurement(y, LinearOperator(mask, transform), noise_std)
+    return reconstruct(prior, measurement, truth, metal, region, settings, jax.random.split(key)[1])
 
 
 class Runner:
@@ -155,6 +169,7 @@ class Runner:
         self._keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(keys, jnp.uint32))
         self._programs: dict[Any, Callable] = {}
         self._images: dict[tuple[Any, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._measured: dict[tuple[str, int], build.Simulated] = {}
         self.compilations, self.seconds = 0, 0.0
 
     def __call__(self, pairs: Sequence[tuple[Condition, int]]) -> tuple[Outcome, float]:
@@ -165,9 +180,7 @@ class Runner:
         network = self.prior if first.network is None else first.network
         shared = (network, first.operator.transform, first.model, self.region)
         batch = (
-            jnp.asarray(self.slices.images[index]),
-            jnp.stack([c.operator.mask for c in conditions]),
-            jnp.asarray([c.noise_std for c in conditions], jnp.float32),
+            *(self._scans(conditions, indices) if first.scan else self._slices(conditions, index)),
             jax.tree.map(lambda *values: jnp.stack(values), *(c.settings for c in conditions)),
             self._keys[index],
         )
@@ -180,6 +193,40 @@ class Runner:
         if len(self._images) < KEPT:
             self._images |= {_image_key(*p): (outcome.mean[i], outcome.std[i]) for i, p in enumerate(pairs)}
         return outcome, seconds / size
+
+    def _slices(self, conditions, index) -> tuple[Array, ...]:
+        """What the program measures itself: images, masks and noise."""
+        return (
+            jnp.asarray(self.slices.images[index]),
+            jnp.stack([c.operator.mask for c in conditions]),
+            jnp.asarray([c.noise_std for c in conditions], jnp.float32),
+        )
+
+    def _scans(self, conditions, indices) -> tuple[Array, ...]:
+        """What was scanned: data, masks and noise, with what the reconstructions are compared with."""
+        scans = [self.measured(c, i) for c, i in zip(conditions, indices, strict=True)]
+        each = [
+            (s.measurement.y, s.measurement.operator.mask, s.measurement.noise_std, s.truth, s.metal) for s in scans
+        ]
+        return tuple(jnp.stack(values) for values in zip(*each, strict=True))
+
+    def measured(self, condition: Condition, index: int) -> build.Simulated:
+        """A slice as the condition's scan measures it; conditions of equal scans get the same."""
+        assert condition.scan is not None
+        name = condition.scan.identity, index
+        if name not in self._measured:
+            key, _ = jax.random.split(self._keys[index])
+            if len(self._measured) >= KEPT:
+                self._measured.clear()
+            self._measured[name] = condition.scan.measure(key, jnp.asarray(self.slices.images[index]))
+        return self._measured[name]
+
+    def truth(self, condition: Condition, index: int) -> tuple[Array, Array | None]:
+        """(what reconstructions of a slice are compared with, metal that is left out of it)."""
+        if condition.scan:
+            measured = self.measured(condition, index)
+            return measured.truth, measured.metal
+        return block_mean(jnp.asarray(self.slices.images[index]), self.slices.oversample), None
 
     def images(self, condition: Condition, indices: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
         """(mean, standard deviation) of the draws for some slices; made once more where they were not kept."""
@@ -194,9 +241,14 @@ class Runner:
     def _program(self, condition: Condition, shared, batch) -> Callable:
         if program_of(condition) not in self._programs:
             self.compilations += 1
-            fn = partial(_reconstruct, condition.make, condition.samples, condition.batch_size, self.slices.oversample)
+            score = partial(_reconstruct, condition.make, condition.samples, condition.batch_size)
+            fn = partial(_scanned, score) if condition.scan else partial(_simulated, score, self.slices.oversample)
             self._programs[program_of(condition)] = parallel.compile_batch(fn, shared, *batch)
         return self._programs[program_of(condition)]
+
+
+def _parts(measurement: Measurement) -> tuple[Array, Array, Array]:
+    return measurement.y, measurement.operator.mask, measurement.noise_std
 
 
 def _image_key(condition: Condition, index: int) -> tuple[Any, int]:
@@ -212,6 +264,7 @@ def program_of(condition: Condition) -> Any:
         id(condition.model),
         condition.operator.mask.shape,
         id(condition.network),
+        condition.scan is None,
     )
 
 

@@ -1,7 +1,7 @@
 """What is compared: methods under measurements, with the values that a sweep gives them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -20,6 +20,18 @@ NOT_SWEPT = ("modality", "oversample")  # the slices of a run are prepared for o
 Point = Mapping[str, str]
 
 
+class Scan(NamedTuple):
+    """How a slice is measured where that is not A x with Gaussian noise.
+
+    Attributes:
+        identity: equal for scans that measure the same.
+        measure: (key, image) -> the measurement and what belongs to it.
+    """
+
+    identity: str
+    measure: Callable[..., build.Simulated]
+
+
 class Condition(NamedTuple):
     """One method under one measurement.
 
@@ -34,6 +46,7 @@ class Condition(NamedTuple):
         noise_std: of the measurement.
         network_calls: per image, over all draws.
         network: parameters that `make` takes in place of the prior; None: the prior.
+        scan: measures, in place of `model` and `noise_std`; None: they do.
     """
 
     labels: dict[str, str]
@@ -46,6 +59,7 @@ class Condition(NamedTuple):
     noise_std: float
     network_calls: int
     network: Any = None
+    scan: Scan | None = None
 
 
 def parse_axes(text: str) -> dict[str, tuple[str, ...]]:
@@ -217,12 +231,6 @@ def method_conditions(config, shape: tuple[int, int, int]) -> list[Condition]:
 
 def _conditions(configured, shape, named: bool) -> list[Condition]:
     """Builds what was configured; equal operators are one, and so are equal transforms under different masks."""
-    scanned = {config.operator.modality for _, _, config in configured} & set(build.SCANS)
-    if scanned:
-        raise ValueError(
-            f"modality {scanned.pop()!r} is not yet measured in evaluations and sweeps; use "
-            "experiments/table3_metal_artifacts, or --mode=reconstruct"
-        )
     shared = len({_geometry(config.operator) for _, _, config in configured}) > 1
     operators: dict[str, list[tuple[str, LinearOperator]]] = {}
     transforms: dict[Any, Transform] = {}
@@ -281,6 +289,11 @@ def _condition(config, name: str, labels, operator: LinearOperator, model, calls
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     measured = {"labels": labels, "operator": operator, "model": model, "noise_std": noise_std}
     measured["batch_size"] = config.sampler.batch_size
+    if config.operator.modality in build.SCANS:
+        scanned = [config.operator.to_dict(), config.data.window, labels.get("operator", "")]
+        measured["scan"] = Scan(
+            json.dumps(scanned, sort_keys=True), lambda key, image: build.simulated(key, config, operator, image)
+        )
     if is_sampler(config, name):
         make, settings = build.sampler(config.sampler)
         if make not in calls:

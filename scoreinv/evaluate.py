@@ -16,7 +16,6 @@ from scoreinv.checkpoints import write_atomically
 from scoreinv.comparison import SLICE, Runner, choose_slices, fitting_prior, run
 from scoreinv.conditions import Condition, method_conditions
 from scoreinv.figures import panel
-from scoreinv.operators.base import block_mean
 from scoreinv.prior import Prior
 from scoreinv.results import claim_settings
 from scoreinv.summary import aligned, frame, labels_of, markdown, summarize, table
@@ -106,6 +105,6 @@ def _figures(workdir: Path, rows: pd.DataFrame, conditions: list[Condition], run
     for position, (path, index) in enumerate(zip(paths, indices, strict=True)):
         title = f"{operator}, {RANKS[position]}: {names[index][0]}, slice {names[index][2]}"
         images = {name: jnp.asarray(drawn[position][0]) for name, drawn in outcomes.items()}
-        truth = block_mean(jnp.asarray(runner.slices.images[index]), runner.slices.oversample)
+        truth, metal = runner.truth(conditions[-1], index)
         std = jnp.asarray(outcomes[ours][position][1]) if conditions[-1].samples > 1 else None
-        write_atomically(path, panel(images, truth, std, title=title).savefig)
+        write_atomically(path, panel(images, truth, std, metal=metal, title=title).savefig)

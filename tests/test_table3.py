@@ -2,9 +2,17 @@
 
 import csv
 
+import jax
 import pytest
 
-from experiments.table3_metal_artifacts.run import SIZES, main
+from experiments.table3_metal_artifacts.run import SIZES, configuration, main, shrink
+from scoreinv.baselines.li import li
+from scoreinv.comparison import Runner, choose_slices, fitting_prior
+from scoreinv.conditions import method_conditions
+from scoreinv.evaluate import evaluate
+from scoreinv.metrics import psnr
+from scoreinv.operators.mar import remove_metal
+from scoreinv.sweep import sweep
 
 
 def test_fast_form_makes_the_table_and_continues(tmp_path, capsys):
@@ -25,3 +33,23 @@ def test_fast_form_makes_the_table_and_continues(tmp_path, capsys):
 def test_a_missing_folder_ends_with_one_line(tmp_path):
     with pytest.raises(SystemExit, match=r"error: .*does not exist"):
         main([f"--ct={tmp_path}/none", f"--workdir={tmp_path}/out"])
+
+
+def test_metal_is_evaluated_and_swept_like_any_modality(tmp_path):
+    config = configuration("small", "test", 2)
+    shrink(config, tmp_path / "fast")
+    config.prior, config.evaluate.methods = str(tmp_path / "fast" / "prior.safetensors"), ("li", "scoreinv")
+    evaluate(config, tmp_path / "one")
+    rows = list(csv.DictReader((tmp_path / "one" / "evaluate.csv").open()))
+    shape = (config.data.size, config.data.size, 1)
+    slices, condition = choose_slices(config, "test", 2), method_conditions(config, shape)[0]
+    runner = Runner(fitting_prior(config, shape), slices, "all", config.seed)
+    for index, row in enumerate(row for row in rows if row["method"] == "li"):
+        scan = runner.measured(condition, index)
+        image = remove_metal(jax.jit(li())(None, scan.measurement), scan.metal)
+        assert float(row["psnr"]) == pytest.approx(float(psnr(image, remove_metal(scan.truth, scan.metal))), abs=0.01)
+    assert (tmp_path / "one" / "16-views-worst.png").exists()
+    config.sweep.over = "method=li; metal_size=12,40"
+    config.evaluate.methods = ()
+    small, large = sweep(config, tmp_path / "sizes")["psnr_mean"]
+    assert small > large

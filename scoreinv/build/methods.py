@@ -22,8 +22,8 @@ from scoreinv.baselines.wavelet import wavelet
 from scoreinv.build.names import choose
 from scoreinv.checkpoints import read_prior
 from scoreinv.models.unrolled import UnrolledNetwork
-from scoreinv.operators import mri
-from scoreinv.operators.base import LinearOperator, Measurement
+from scoreinv.operators import ct, mri
+from scoreinv.operators.base import LinearOperator, Measurement, Transform
 from scoreinv.prior import Prior, cycle_spinning
 from scoreinv.samplers.ald_proximal import ald_proximal
 from scoreinv.samplers.base import Reconstruct
@@ -215,9 +215,12 @@ def sampler(config) -> tuple[Sampler, dict[str, Any]]:
 def network_calls(make: Sampler | Baseline, settings: Mapping[str, Any]) -> int:
     """Evaluations of the network that one image takes, counted in the program of a stand-in of 8 x 8 pixels."""
     prior = Prior(VESDE(), lambda x, t: -x, (8, 8, 1))
-    measurement = Measurement(
-        jnp.zeros((8, 8), jnp.complex64), LinearOperator(jnp.ones((8, 8)), mri.FourierTransform()), jnp.float32(0)
-    )
+    transform: Transform = mri.FourierTransform()
+    mask, y = jnp.ones((8, 8)), jnp.zeros((8, 8), jnp.complex64)
+    if isinstance(make, Sampler) and make.start is nmar_start:  # takes sinograms alone
+        transform = ct.radon_transform(ct.uniform_angles(4), (8, 8), 8)
+        mask, y = jnp.ones((4, 8)), jnp.zeros((4, 8))
+    measurement = Measurement(y, LinearOperator(mask, transform), jnp.float32(0))
     return count_network_calls(lambda prior: make(prior, settings), prior, jax.random.key(0), measurement)
 
 
