@@ -29,6 +29,9 @@ REGIONS = {"all": lambda shape: jnp.ones(shape), "circle": metrics.circular_regi
 SPLITS = ("test", "validation")
 POLL_SECONDS = 0.5
 KEPT = 256  # reconstructions, and scans, in memory
+# Compiled programs in memory: the portions of a run are grouped by program, and each takes about a thousand of the
+# 65530 memory maps that Linux gives a process.
+PROGRAMS = 16
 
 
 class Slices(NamedTuple):
@@ -239,12 +242,16 @@ class Runner:
         return [made[_image_key(condition, i)] for i in indices]
 
     def _program(self, condition: Condition, shared, batch) -> Callable:
-        if program_of(condition) not in self._programs:
+        name = program_of(condition)
+        if name not in self._programs:
             self.compilations += 1
             score = partial(_reconstruct, condition.make, condition.samples, condition.batch_size)
             fn = partial(_scanned, score) if condition.scan else partial(_simulated, score, self.slices.oversample)
-            self._programs[program_of(condition)] = parallel.compile_batch(fn, shared, *batch)
-        return self._programs[program_of(condition)]
+            if len(self._programs) >= PROGRAMS:
+                self._programs.clear()
+                jax.clear_caches()  # which keep a program that nothing else refers to
+            self._programs[name] = parallel.compile_batch(fn, shared, *batch)
+        return self._programs[name]
 
 
 def _parts(measurement: Measurement) -> tuple[Array, Array, Array]:

@@ -3,6 +3,7 @@
 import importlib.util
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,22 @@ def traces(monkeypatch):
 
     monkeypatch.setattr(comparison, "_reconstruct", noted)
     return seen
+
+
+def memory_maps():
+    return len(Path("/proc/self/maps").read_text().splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc to count memory maps in")
+def test_programs_that_are_done_with_leave_memory(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "PROGRAMS", 2)
+    config.sweep.over = "method=tv; tv.iterations=1,2"
+    sweep(config, tmp_path / "two")
+    before = memory_maps()
+    config.sweep.over = "method=tv; tv.iterations=3,4,5,6,7,8,9,10"
+    sweep(config, tmp_path / "many")
+    assert memory_maps() < 1.2 * before
 
 
 def untimed(path):
