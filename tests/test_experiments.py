@@ -1,6 +1,7 @@
 """Every experiment in its fast form, from the command to tables and figures; every configuration builds."""
 
 import csv
+import importlib
 import json
 import subprocess
 import sys
@@ -29,6 +30,11 @@ def test_every_configuration_builds(name, scale):
         methods = {p["method"] for p in points(part.sweep.over, "grid")} if part.sweep.over else method_names(part)
         for method in set(methods) - set(build.BASELINES):
             build.sampler(with_method(part, method).sampler)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments" / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import(path):
+    importlib.import_module(f"experiments.benchmarks.{path.stem}")
 
 
 def test_published_methods_have_the_published_calls():

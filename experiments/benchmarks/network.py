@@ -27,9 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from configs import default, train_body_ct
 from experiments.benchmarks import published_ncsnpp
-from scoreinv import build
+from scoreinv import build, optimization, parallel
 from scoreinv.checkpoints import import_score_sde
-from scoreinv.train import init_state, make_optimizer, make_train_step
 
 PAPER = {
     **{"nf": 32, "ch_mult": [1, 1, 2, 2, 2, 2, 2], "num_res_blocks": 2, "num_channels": 1, "conditional": True},
@@ -122,12 +121,13 @@ def train_speed(changes, repeats):
     config = train_body_ct.get_config()
     config.model.update(changes["model"])
     config.train.update(changes["train"])
-    model, optimizer = build.model(config.model), make_optimizer(config.train)
+    model, optimizer = build.model(config.model), optimization.make_optimizer(config.train)
     crop = (config.data.crop, config.data.crop, config.model.num_channels)
-    state = init_state(model, optimizer, crop, jax.random.key(0))
-    images = jax.random.uniform(jax.random.key(1), (64, config.data.size, config.data.size, crop[2]), jnp.float16)
-    step = make_train_step(config, build.loss(config, model)[0], optimizer)
-    state, images = (jax.tree.map(lambda a: jnp.stack([a] * jax.local_device_count()), t) for t in (state, images))
+    state = optimization.init_state(model, optimizer, crop, jax.random.key(0))
+    images = np.random.default_rng(1).random((64, config.data.size, config.data.size, crop[2])).astype(np.float16)
+    draw = optimization.draw_from_pool(config.data, config.train.batch_size // jax.device_count())
+    step = optimization.make_train_step(config, build.loss(config, model)[0], optimizer, draw)
+    state, images = parallel.replicate(state), parallel.shard(images)
     wall, cpu = time.perf_counter(), time.process_time()
     program = step.lower(state, images).compile()
     compile_times = f"{time.perf_counter() - wall:.1f} s ({time.process_time() - cpu:.1f} s of processor)"
