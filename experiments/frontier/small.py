@@ -13,6 +13,7 @@ NEAR = NOISED | {"sigma_max": 0.4}
 METHODS = {
     "dpir": {"settings": "churn=0.0"},
     "dpir_low_churn": {"method": "dpir", "settings": "churn=0.3"},
+    "dpir_far": {"method": "dpir", "settings": "churn=0.5, momentum=0.5", "sigma_max": 2.5},
     "dpir_no_spin": {"method": "dpir", "settings": "churn=0.0", "spin": 1},
     "song2022": {"settings": "snr=0.246, lam=0.841", **LADDER},
     "song2022_follow_noise": {"method": "song2022", "settings": "snr=0.16, lam=1.0, follow_noise=True", **NOISED},
