@@ -3,6 +3,9 @@
 Song et al., "Score-Based Generative Modeling through Stochastic Differential Equations", ICLR 2021, section 3.4 and
 appendix B. t = 0 is data; every marginal is x_t | x_0 ~ N(alpha(t) x_0, sigma(t)^2 I). No step count lives here: a time
 grid belongs to the sampler.
+
+`name` is part of the pytree's structure: JAX 0.10 calls the structures of two dataclasses with equally many leaves
+equal whatever their classes, and then takes, now and then, the compiled program of one for the other.
 """
 
 from typing import Protocol, runtime_checkable
@@ -42,6 +45,7 @@ class VESDE:
 
     sigma_min: Scalar = 0.01
     sigma_max: Scalar = 128.0
+    name: str = flax.struct.field(pytree_node=False, default="ve")
 
     def marginal_prob(self, t):
         ratio = self.sigma_max / self.sigma_min
@@ -64,6 +68,7 @@ class VPSDE:
 
     beta_min: Scalar = 0.1
     beta_max: Scalar = 20.0
+    name: str = flax.struct.field(pytree_node=False, default="vp")
 
     def beta(self, t):
         """Noise rate beta(t)."""
@@ -96,6 +101,8 @@ class VPSDE:
 @flax.struct.dataclass
 class SubVPSDE(VPSDE):
     """Sub-VP: alpha as VP, sigma = 1 - alpha^2, g^2 = beta (1 - alpha^4) (Song et al. 2021, eq. 29)."""
+
+    name: str = flax.struct.field(pytree_node=False, default="subvp")
 
     def marginal_prob(self, t):
         log_alpha = self.log_alpha(t)

@@ -125,3 +125,9 @@ def test_constants_are_data():
 @pytest.mark.parametrize("sde", SDES)
 def test_is_an_sde(sde):
     assert isinstance(sde, SDE)
+
+
+def test_no_two_diffusions_have_equal_structures():
+    """Or a compiled function takes the program of one for the other, once in 128 times or so."""
+    structures = [jax.tree.structure(sde) for sde in (VESDE(), VPSDE(), SubVPSDE())]
+    assert all(a != b for i, a in enumerate(structures) for b in structures[:i])
