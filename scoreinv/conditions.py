@@ -1,7 +1,7 @@
 """What is compared: methods under measurements, with the values that a sweep gives them."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Scan(NamedTuple):
     """
 
     identity: str
-    measure: Callable[..., build.Simulated]
+    measure: build.Scanner
 
 
 class Condition(NamedTuple):
@@ -247,6 +247,7 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
     models = {id(t): forward_model(t, configured[0][2].operator.oversample) for t in transforms.values()}
     masks = {id(t): _common_mask_shape(t, operators) for t in transforms.values()}
     calls: dict[build.Sampler, int] = {}
+    scans: dict[str, Scan] = {}
     conditions, refused = [], None
     for labels, name, config in configured:
         for operator_name, operator in operators[_geometry(config.operator)]:
@@ -254,7 +255,7 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
             operator = replace(operator, mask=jnp.broadcast_to(operator.mask, masks[transform]))
             own = labels | {"operator": operator_name} if named else labels
             try:
-                conditions.append(_condition(config, name, own, operator, models[transform], calls))
+                conditions.append(_condition(config, name, own, operator, shape, models[transform], calls, scans))
             except build.TooFewCalls as error:
                 if named:
                     raise
@@ -282,8 +283,8 @@ def _identity(transform: Transform) -> Any:
     return structure, tuple(np.asarray(leaf).tobytes() for leaf in leaves)
 
 
-def _condition(config, name: str, labels, operator: LinearOperator, model, calls) -> Condition:
-    """One condition; `calls` remembers the network calls per draw of each structure."""
+def _condition(config, name: str, labels, operator: LinearOperator, shape, model, calls, scans) -> Condition:
+    """One condition; `calls` remembers the network calls per draw of each structure, `scans` the scans."""
     noise_std = config.operator.noise_std
     if not 0 <= noise_std < np.inf:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
@@ -291,9 +292,9 @@ def _condition(config, name: str, labels, operator: LinearOperator, model, calls
     measured["batch_size"] = config.sampler.batch_size
     if config.operator.modality in build.SCANS:
         scanned = [config.operator.to_dict(), config.data.window, labels.get("operator", "")]
-        measured["scan"] = Scan(
-            json.dumps(scanned, sort_keys=True), lambda key, image: build.simulated(key, config, operator, image)
-        )
+        identity = json.dumps(scanned, sort_keys=True)
+        scans[identity] = scans.get(identity) or Scan(identity, build.scanner(config, operator, shape))
+        measured["scan"] = scans[identity]
     if is_sampler(config, name):
         make, settings = build.sampler(config.sampler)
         if make not in calls:

@@ -13,11 +13,12 @@ import pandas as pd
 from absl import logging
 
 from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import SLICE, Runner, choose_slices, fitting_prior, run
+from scoreinv.comparison import SLICE, Runner, fitting_prior, run
 from scoreinv.conditions import Condition, method_conditions
 from scoreinv.figures import panel
 from scoreinv.prior import Prior
 from scoreinv.results import claim_settings
+from scoreinv.selection import choose_slices
 from scoreinv.summary import aligned, frame, labels_of, markdown, summarize, table
 
 SECTIONS = ("seed", "operator", "sampler", "methods", "supervised", "baseline_settings", "data", "evaluate")

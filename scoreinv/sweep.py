@@ -7,11 +7,12 @@ import pandas as pd
 from absl import logging
 
 from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import Runner, choose_slices, fitting_prior, run
+from scoreinv.comparison import Runner, fitting_prior, run
 from scoreinv.conditions import parse_axes, point_conditions, points
 from scoreinv.evaluate import parts_of, settings_of, write_summary
 from scoreinv.figures import Line, curves
 from scoreinv.results import claim_settings
+from scoreinv.selection import choose_slices
 from scoreinv.summary import UNITS, frame, labels_of, summarize
 
 

@@ -117,15 +117,15 @@ def _simulated(config, prior: Prior, name: str) -> list[Task]:
     if oversample < 1:
         raise ValueError(f"operator.oversample={oversample}; give 1 (the operator's own model) or a larger integer")
     fine = jnp.asarray(to_grid(load_image(name, config), prior, name, oversample))
-    height, width, channels = fine.shape[0] // oversample, fine.shape[1] // oversample, fine.shape[2]
+    shape = (fine.shape[0] // oversample, fine.shape[1] // oversample, fine.shape[2])
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise_std = config.operator.noise_std
     if not 0 <= noise_std < np.inf:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     stem = Path(name).name.split(".")[0]
     tasks = []
-    for label, operator in build.operators(config.operator, (height, width, channels), mask_key):
-        made = build.simulated(noise_key, config, operator, fine)
+    for label, operator in build.operators(config.operator, shape, mask_key):
+        made = build.scanner(config, operator, shape)(noise_key, fine)
         tasks.append(Task(f"{stem}-{label}", made.truth, made.measurement, 1.0, made.metal, made.uncorrected))
     return tasks
 

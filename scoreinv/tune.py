@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from scoreinv import build
 from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import Runner, choose_slices, fitting_prior, units_of
+from scoreinv.comparison import Runner, fitting_prior, units_of
 from scoreinv.conditions import DEFAULT_METHOD, Condition, method_conditions, set_axis
 from scoreinv.evaluate import settings_of
 from scoreinv.figures import curves
 from scoreinv.results import claim_settings
+from scoreinv.selection import choose_slices
 
 OBJECTIVES = ("ssim", "psnr")
 # What the paper's authors searched (their published configurations), by modality and setting.

@@ -5,8 +5,9 @@ import pytest
 
 from configs import default
 from scoreinv import build
-from scoreinv.comparison import pairs_per_call, program_of, spread, units_of
+from scoreinv.comparison import pairs_per_call, program_of, units_of
 from scoreinv.conditions import method_conditions, point_conditions, points, with_method
+from scoreinv.selection import spread
 
 SHAPE = (16, 16, 1)
 

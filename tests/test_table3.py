@@ -7,11 +7,12 @@ import pytest
 
 from experiments.table3_metal_artifacts.run import SIZES, configuration, main, shrink
 from scoreinv.baselines.li import li
-from scoreinv.comparison import Runner, choose_slices, fitting_prior
+from scoreinv.comparison import Runner, fitting_prior
 from scoreinv.conditions import method_conditions
 from scoreinv.evaluate import evaluate
 from scoreinv.metrics import psnr
 from scoreinv.operators.mar import remove_metal
+from scoreinv.selection import choose_slices
 from scoreinv.sweep import sweep
 
 
@@ -53,3 +54,12 @@ def test_metal_is_evaluated_and_swept_like_any_modality(tmp_path):
     config.evaluate.methods = ()
     small, large = sweep(config, tmp_path / "sizes")["psnr_mean"]
     assert small > large
+
+
+def test_a_scan_without_hounsfield_units_is_refused_before_anything_is_written(tmp_path):
+    config = configuration("small", "test", 2)
+    shrink(config, tmp_path / "fast")
+    config.data.intensity = "none"
+    with pytest.raises(ValueError, match="metal is simulated in Hounsfield units"):
+        evaluate(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

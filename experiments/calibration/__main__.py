@@ -24,8 +24,9 @@ from experiments.fast import shrink
 from experiments.small import body, brain
 from scoreinv import build, uncertainty
 from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import choose_slices, fitting_prior
+from scoreinv.comparison import fitting_prior
 from scoreinv.operators.base import LinearOperator, block_mean, forward_model, simulate
+from scoreinv.selection import choose_slices
 from scoreinv.summary import markdown
 
 SPLITS = ("validation", "test")

@@ -23,13 +23,14 @@ from configs import mar_demo, train_body_ct
 from experiments import fast
 from scoreinv import build, compilation_cache, metrics, reconstruct
 from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import METRICS, choose_slices, fitting_prior
+from scoreinv.comparison import METRICS, fitting_prior
 from scoreinv.conditions import with_method
 from scoreinv.evaluate import settings_of
 from scoreinv.figures import panel
 from scoreinv.operators.mar import remove_metal
 from scoreinv.prior import Prior
 from scoreinv.results import ResultFile, claim_settings
+from scoreinv.selection import choose_slices
 from scoreinv.summary import aligned, frame, labels_of, markdown, summarize, table
 
 # Three implants in a body 380 mm wide, by what the projection loses to them.
@@ -90,6 +91,7 @@ def run(config: ConfigDict, size: str, prior: Prior, methods: Mapping[str, Calla
     file = ResultFile(workdir / "evaluate.csv", COLUMNS)
     done = {tuple(row[name] for name in ("operator", "subject", "volume", "slice")) for row in file.rows()}
     ((_, operator),) = build.operators(config.operator, slices.shape, jax.random.key(0))
+    measure = build.scanner(config, operator, slices.shape)
     each = len(config.baselines) + config.sampler.samples + len(config.methods)
     with tqdm(total=len(slices.names) * each, desc=size, unit="image") as bar:
         for index, name in enumerate(slices.names):
@@ -98,7 +100,7 @@ def run(config: ConfigDict, size: str, prior: Prior, methods: Mapping[str, Calla
                 bar.update(each)
                 continue
             key = jax.random.fold_in(jax.random.key(config.seed), index)
-            scan = build.simulated(key, config, operator, jnp.asarray(slices.images[index]))
+            scan = measure(key, jnp.asarray(slices.images[index]))
             results = {"uncorrected": reconstruct.Result(scan.uncorrected, None, 0, 0.0)}
             results |= {method: reconstruct_one(scan.measurement, bar) for method, reconstruct_one in methods.items()}
             if not (workdir / f"{size}.png").exists():

@@ -4,7 +4,7 @@
 `measurements` operators and simulated scans. A newcomer adds a line to one table of one of them.
 """
 
-from scoreinv.build.measurements import MODALITIES, SCANS, Simulated, operators, simulated
+from scoreinv.build.measurements import MODALITIES, SCANS, Scanner, Simulated, operators, scanner
 from scoreinv.build.methods import (
     BASELINES,
     PREDICTORS,
@@ -51,6 +51,7 @@ __all__ = [
     "TIME_GRIDS",
     "Baseline",
     "Sampler",
+    "Scanner",
     "Simulated",
     "TooFewCalls",
     "Unrolled",
@@ -69,8 +70,8 @@ __all__ = [
     "prior_path",
     "sampler",
     "sampler_settings",
+    "scanner",
     "sde",
-    "simulated",
     "source",
     "unrolled_network",
     "with_preset",

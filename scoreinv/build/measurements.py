@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.build.names import choose
 from scoreinv.data import metal
@@ -94,13 +95,21 @@ class Simulated(NamedTuple):
     uncorrected: Image | None = None
 
 
-def _subsampled(key, config, operator: LinearOperator, image: Image) -> Simulated:
+# (key, image [s H, s W, C] in [0, 1], s being `operator.oversample`) -> its measurement.
+Scanner = Callable[[PRNGKeyArray, Image], Simulated]
+
+
+def _subsampled(config, operator: LinearOperator, shape) -> Scanner:
     oversample = config.operator.oversample
-    measurement = simulate(key, operator, image, config.operator.noise_std, oversample)
-    return Simulated(block_mean(image, oversample), measurement)
+
+    def measure(key, image):
+        measurement = simulate(key, operator, image, config.operator.noise_std, oversample)
+        return Simulated(block_mean(image, oversample), measurement)
+
+    return measure
 
 
-def _metal_scan(key, config, operator: LinearOperator, image: Image) -> Simulated:
+def _metal_scanner(config, operator: LinearOperator, shape) -> Scanner:
     section, window = config.operator, HounsfieldWindow(*config.data.window)
     if config.data.intensity != "ct_window":
         raise ValueError(
@@ -108,33 +117,35 @@ def _metal_scan(key, config, operator: LinearOperator, image: Image) -> Simulate
         )
     if metal.FACTOR % section.oversample:
         raise ValueError(f"operator.oversample={section.oversample}; mar simulates 2 pixels in 1: give 1 or 2")
-    height, width = (side // section.oversample for side in image.shape[:2])
-    pixel_mm = section.field_of_view / max(height, width)
+    pixel_mm = section.field_of_view / max(shape[:2])
     beam = metal.beam(section.kvp, section.metal_material, section.photons, pixel_mm)
     share = metal.metal_share(
-        metal.read_shape(section.metal), (height, width), pixel_mm, section.metal_size, section.metal_centre
+        metal.read_shape(section.metal), shape[:2], pixel_mm, section.metal_size, section.metal_centre
     )
-    scan = metal.metal_scan(key, operator, image, share, beam, window, section.metal_threshold, section.noise_std)
-    return Simulated(scan.truth, scan.measurement, scan.metal, scan.uncorrected)
+
+    def measure(key, image):
+        scan = metal.metal_scan(key, operator, image, share, beam, window, section.metal_threshold, section.noise_std)
+        return Simulated(scan.truth, scan.measurement, scan.metal, scan.uncorrected)
+
+    return measure
 
 
 # How a modality is measured where that is not A x with Gaussian noise.
-SCANS: dict[str, Callable[..., Simulated]] = {"mar": _metal_scan}
+SCANS: dict[str, Callable[..., Scanner]] = {"mar": _metal_scanner}
 
 
-def simulated(key, config, operator: LinearOperator, image: Image) -> Simulated:
-    """Measures an image as the whole configuration says.
+def scanner(config, operator: LinearOperator, shape: tuple[int, int, int]) -> Scanner:
+    """What measures images as the whole configuration says.
 
     Args:
-        key: PRNG key of the noise.
         config: the whole configuration.
         operator: one of `operators(config.operator, ...)`.
-        image: the image [s H, s W, C] in [0, 1], s being `operator.oversample`.
+        shape: (H, W, C) of the reconstructions.
 
     Returns:
-        The measurement and what belongs to it.
+        (key, image) -> the measurement and what belongs to it.
 
     Raises:
-        ValueError: settings of the scan that make no sense.
+        ValueError: settings of the scan that make no sense, before anything is measured.
     """
-    return SCANS.get(config.operator.modality, _subsampled)(key, config, operator, image)
+    return SCANS.get(config.operator.modality, _subsampled)(config, operator, shape)
