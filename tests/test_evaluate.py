@@ -12,7 +12,7 @@ from test_results import hold
 
 from configs import default
 from experiments.fast import shrink
-from scoreinv import comparison
+from scoreinv import comparison, selection
 from scoreinv.evaluate import evaluate
 from scoreinv.sweep import sweep
 from scoreinv.tune import parse_ranges, tune
@@ -129,13 +129,13 @@ def test_what_a_killed_process_had_claimed_is_taken_over(config, tmp_path):
 
 def test_tuning_sees_validation_subjects_only_and_continues(config, folder, tmp_path, monkeypatch, traces):
     pytest.importorskip("optuna")
-    splits, load_slices = [], comparison.load_slices
+    splits, load_slices = [], selection.load_slices
 
     def noted(data, split, *rest):
         splits.append(split)
         return load_slices(data, split, *rest)
 
-    monkeypatch.setattr(comparison, "load_slices", noted)
+    monkeypatch.setattr(selection, "load_slices", noted)
     config.tune.ranges = "lam=0:1; sigma_max=0.1:1:log"
     config.operator.noise_std = 0.1
     tune(config, tmp_path / "two", default.get_config())

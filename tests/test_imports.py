@@ -11,7 +11,7 @@ LAYERS = [
     {"operators"},
     {"samplers", "prior", "models", "data", "losses", "metrics", "baselines", "figures", "checkpoints", "uncertainty"},
     {"build", "results", "summary"},
-    {"tasks", "conditions", "monitor", "optimization"},
+    {"tasks", "conditions", "selection", "monitor", "optimization"},
     {"comparison"},
     {"prepare", "train", "reconstruct", "evaluate", "sweep"},
     {"tune", "unroll"},
