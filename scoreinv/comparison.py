@@ -219,11 +219,13 @@ def pairs_per_call(condition: Condition) -> int:
 
 def units_of(conditions: Sequence[Condition], slices: int) -> list[list[tuple[Condition, int]]]:
     """All pairs in portions for one call each, in an order that depends on the arguments alone."""
-    groups: dict[Any, list[tuple[Condition, int]]] = {}
+    # Those of one program stand together, but a call waits for the most steps in it.
+    groups: dict[Any, dict[int, list[tuple[Condition, int]]]] = {}
     for condition in conditions:
-        groups.setdefault(program_of(condition), []).extend((condition, i) for i in range(slices))
+        of_program = groups.setdefault(program_of(condition), {})
+        of_program.setdefault(condition.network_calls, []).extend((condition, i) for i in range(slices))
     units = []
-    for pairs in groups.values():
+    for pairs in (pairs for of_program in groups.values() for pairs in of_program.values()):
         size = pairs_per_call(pairs[0][0])
         units += [pairs[start : start + size] for start in range(0, len(pairs), size)]
     return units

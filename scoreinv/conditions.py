@@ -246,7 +246,6 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
         raise ValueError("operator.acceleration or operator.views has several values; make them an axis of sweep.over")
     models = {id(t): forward_model(t, configured[0][2].operator.oversample) for t in transforms.values()}
     masks = {id(t): _common_mask_shape(t, operators) for t in transforms.values()}
-    calls: dict[build.Sampler, int] = {}
     scans: dict[str, Scan] = {}
     conditions, refused = [], None
     for labels, name, config in configured:
@@ -255,7 +254,7 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
             operator = replace(operator, mask=jnp.broadcast_to(operator.mask, masks[transform]))
             own = labels | {"operator": operator_name} if named else labels
             try:
-                conditions.append(_condition(config, name, own, operator, shape, models[transform], calls, scans))
+                conditions.append(_condition(config, name, own, operator, shape, models[transform], scans))
             except build.TooFewCalls as error:
                 if named:
                     raise
@@ -283,8 +282,8 @@ def _identity(transform: Transform) -> Any:
     return structure, tuple(np.asarray(leaf).tobytes() for leaf in leaves)
 
 
-def _condition(config, name: str, labels, operator: LinearOperator, shape, model, calls, scans) -> Condition:
-    """One condition; `calls` remembers the network calls per draw of each structure, `scans` the scans."""
+def _condition(config, name: str, labels, operator: LinearOperator, shape, model, scans) -> Condition:
+    """One condition; `scans` remembers the scans."""
     noise_std = config.operator.noise_std
     if not 0 <= noise_std < np.inf:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
@@ -297,10 +296,9 @@ def _condition(config, name: str, labels, operator: LinearOperator, shape, model
         measured["scan"] = scans[identity]
     if is_sampler(config, name):
         make, settings = build.sampler(config.sampler)
-        if make not in calls:
-            calls[make] = build.network_calls(make, settings)
         samples = config.sampler.samples
-        return Condition(make=make, settings=settings, samples=samples, network_calls=samples * calls[make], **measured)
+        calls = samples * build.network_calls(make, settings)
+        return Condition(make=make, settings=settings, samples=samples, network_calls=calls, **measured)
     if name in config.supervised:
         network, params = build.load_unrolled(config.supervised[name])
         return Condition(make=network, settings={}, samples=1, network_calls=1, network=params, **measured)

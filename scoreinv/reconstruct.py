@@ -19,7 +19,6 @@ from scoreinv.figures import panel
 from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.prior import Prior
-from scoreinv.samplers.calls import count_network_calls
 from scoreinv.tasks import Task, make_tasks
 from scoreinv.uncertainty import maps
 
@@ -130,7 +129,7 @@ def _run_sampler(config, make, run, prior, settings, measurement: Measurement, b
     samples = config.sampler.samples
     size = min(samples, config.sampler.batch_size * jax.local_device_count())
     keys = jax.random.split(jax.random.key(config.seed), -(-samples // size) * size)
-    calls = count_network_calls(lambda p: make(p, settings), prior, keys[0], measurement)
+    calls = build.network_calls(make, settings)
     drawn, seconds = [], 0.0
     for start in range(0, samples, size):
         images, spent = run((prior, settings, measurement), keys[start : start + size])

@@ -39,7 +39,8 @@ def test_data_share_a_program_and_structure_does_not(config):
         config, "lam=0.1,0.5,0.9; acceleration=2,4; noise_std=0,0.1; sigma_max=0.3,0.5; mask=random,equispaced"
     )
     assert len(conditions) == 48 and len({program_of(c) for c in conditions}) == 1
-    assert len({program_of(c) for c in sweep(config, "steps=2,3; lam=0.1,0.5")}) == 2
+    assert len({program_of(c) for c in sweep(config, "steps=2,3; calls=0,9; lam=0.1,0.5")}) == 1
+    assert len({program_of(c) for c in sweep(config, "cg_steps=2,3; lam=0.1,0.5")}) == 2
     one = conditions[-1]
     assert float(one.settings["method"]["lam"]) == pytest.approx(0.9)
     assert float(one.settings["levels"]["sigma_max"]) == pytest.approx(0.5)
@@ -120,7 +121,12 @@ def test_units_hold_what_a_call_takes(config):
     conditions = sweep(config, "lam=0.1,0.5,0.9")
     size = pairs_per_call(conditions[0])
     units = units_of(conditions, 5)
-    assert size >= 4 and [len(u) for u in units] == [size] * (15 // size) + [15 % size] * (15 % size > 0)
+    full = [size] * (15 // size) + [15 % size] * (15 % size > 0)
+    assert size >= 4 and [len(u) for u in units] == full
+    # A call takes as long as its longest pair: other numbers of steps come in calls of their own, beside one another.
+    units = units_of(sweep(config, "steps=2,3; lam=0.1,0.5,0.9"), 5)
+    assert [len(u) for u in units] == 2 * full
+    assert all(len({c.network_calls for c, _ in unit}) == 1 for unit in units)
 
 
 def test_slices_are_spread_over_subjects():

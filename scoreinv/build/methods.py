@@ -1,6 +1,5 @@
 """Configuration to reconstruction methods: samplers, baselines and supervised networks."""
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ from scoreinv.samplers.score_sde import score_sde
 from scoreinv.samplers.solvers import dpm_solver_2m, heun, probability_flow
 from scoreinv.samplers.song2022 import song2022
 from scoreinv.samplers.split_gibbs import split_gibbs
-from scoreinv.samplers.times import geometric_times, karras_times, linear_times
+from scoreinv.samplers.times import LONGEST, geometric_times, karras_times, linear_times
 from scoreinv.samplers.unconditional import unconditional
 from scoreinv.sde import VESDE
 
@@ -153,19 +152,19 @@ def _predictor(config, method: Callable) -> dict[str, Predictor]:
 class Sampler:
     """A published method with its structure: all that another compiled program is needed for, and nothing else.
 
-    Called inside the program as `sampler(prior, settings)` with what is data (lam, snr, eta, the noise levels).
+    Called inside the program as `sampler(prior, settings)` with what is data (lam, snr, eta, the noise levels and
+    their number).
     """
 
     method: Callable
     grid: Callable
     start: Callable
-    steps: int
     spin: int
     structure: tuple[tuple[str, Any], ...]
 
     def __call__(self, prior: Prior, settings: Mapping[str, Any]) -> Reconstruct:
         prior = cycle_spinning(prior, self.spin) if self.spin > 1 else prior
-        times = self.grid(prior.sde, self.steps, **settings["levels"])
+        times = self.grid(prior.sde, **settings["levels"])
         return self.method(prior, times=times, start=self.start, **dict(self.structure), **settings["method"])
 
 
@@ -191,49 +190,67 @@ def sampler(config) -> tuple[Sampler, dict[str, Any]]:
 
     Returns:
         (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings`
-        (lam, snr, eta, the grid's noise levels, ...) come as an argument, so that other values of them compile nothing.
+        (lam, snr, eta, the grid's noise levels and steps, ...) come as an argument, so that other values of them
+        compile nothing.
     """
     config = with_preset(config)
     method, defaults = choose(SAMPLERS, config.method, "sampler.method")
     chosen = sampler_settings(method, defaults)
     chosen |= _parse_settings(config.settings, chosen, config.method)
     structure, data = _split(chosen)
-    levels = {"sigma_min": jnp.float32(config.sigma_min), "sigma_max": jnp.float32(config.sigma_max)}
     grid = choose(TIME_GRIDS, config.grid, "sampler.grid")
     start = choose(STARTS, config.start, "sampler.start")
+    if config.steps > LONGEST:
+        raise ValueError(f"sampler.steps={config.steps}; a time grid takes at most {LONGEST}")
     if config.steps < 1 or config.samples < 1 or not 0 < config.sigma_min < config.sigma_max:
         raise ValueError(
             f"sampler.steps={config.steps}, samples={config.samples}, sigma_min={config.sigma_min}, "
             f"sigma_max={config.sigma_max}; give positive numbers with sigma_min < sigma_max"
         )
-    settings = {"levels": levels, "method": data}
     structure = (*structure, *_predictor(config, method).items())
-    make = Sampler(method, grid, start, config.steps, config.spin, structure)
-    return _within(config.calls, make, settings) if config.calls else make, settings
+    make = Sampler(method, grid, start, config.spin, structure)
+    steps = _steps_within(config.calls, make, tuple(data)) if config.calls else config.steps
+    levels = {name: jnp.float32(config[name]) for name in ("sigma_min", "sigma_max")}
+    return make, {"levels": levels | {"steps": jnp.int32(steps)}, "method": data}
 
 
-def network_calls(make: Sampler | Baseline, settings: Mapping[str, Any]) -> int:
-    """Evaluations of the network that one image takes, counted in the program of a stand-in of 8 x 8 pixels."""
+def network_calls(make: Sampler, settings: Mapping[str, Any]) -> int:
+    """Evaluations of the network that one image takes."""
+    one, more = _network_calls(make, tuple(settings["method"]))
+    return one + more * (int(settings["levels"]["steps"]) - 1)
+
+
+@lru_cache(maxsize=256)
+def _network_calls(make: Sampler, names: tuple[str, ...]) -> tuple[int, int]:
+    """(calls of one step, of each further one), counted in the programs of a stand-in of 8 x 8 pixels."""
     prior = Prior(VESDE(), lambda x, t: -x, (8, 8, 1))
     transform: Transform = mri.FourierTransform()
     mask, y = jnp.ones((8, 8)), jnp.zeros((8, 8), jnp.complex64)
-    if isinstance(make, Sampler) and make.start is nmar_start:  # takes sinograms alone
+    if make.start is nmar_start:  # takes sinograms alone
         transform = ct.radon_transform(ct.uniform_angles(4), (8, 8), 8)
         mask, y = jnp.ones((4, 8)), jnp.zeros((4, 8))
     measurement = Measurement(y, LinearOperator(mask, transform), jnp.float32(0))
-    return count_network_calls(lambda prior: make(prior, settings), prior, jax.random.key(0), measurement)
+
+    def count(steps: int) -> int:
+        # An int, which a program shows; of the other settings it holds the names alone.
+        levels = {"steps": steps, "sigma_min": 0.1, "sigma_max": 1.0}
+        settings = {"levels": levels, "method": dict.fromkeys(names, jnp.float32(0.5))}
+        return count_network_calls(lambda prior: make(prior, settings), prior, jax.random.key(0), measurement)
+
+    one, two = count(1), count(2)
+    return one, two - one
 
 
 class TooFewCalls(ValueError):
     """A method's first step takes more network calls than it is allowed."""
 
 
-def _within(calls: int, make: Sampler, settings: Mapping[str, Any]) -> Sampler:
-    """The sampler with the most steps whose network calls stay within a number; they are affine in the steps."""
-    one, two = (network_calls(dataclasses.replace(make, steps=steps), settings) for steps in (1, 2))
+def _steps_within(calls: int, make: Sampler, names: tuple[str, ...]) -> int:
+    """The most steps whose network calls stay within a number."""
+    one, more = _network_calls(make, names)
     if calls < one:
         raise TooFewCalls(f"sampler.calls={calls}, but one step of the method takes {one} network calls; allow more")
-    return dataclasses.replace(make, steps=1 + (calls - one) // (two - one))
+    return min(LONGEST, 1 + (calls - one) // more)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ Time = Float[Array, ""]
 Kernel = Callable[[PRNGKeyArray, Image, Time, Time], Image]
 # What a method file returns: draws one image given a measurement. Drivers vmap and pmap it.
 Reconstruct = Callable[[PRNGKeyArray, Measurement], Image]
+# Levels of a time grid whose number of steps is data: it is filled up with its last time (times.py).
+PADDED_LEVELS = 8193
 # What a kernel moves: an image, or a tuple of arrays for methods with memory (multistep solver, ADMM's dual, momentum).
 State = TypeVar("State")
 
@@ -59,18 +61,17 @@ def integrate(
         kernel: the move from each time to the next.
         key: PRNG key; step i uses `fold_in(key, i)`.
         x: state at times[0], an image or a pytree of arrays.
-        times: descending times; len(times) - 1 steps.
+        times: descending times; len(times) - 1 steps, or, with `PADDED_LEVELS` of them, as many as are above the last.
 
     Returns:
         The state at times[-1].
     """
 
-    def step(x, inputs):
-        i, t, t_next = inputs
-        return kernel(jax.random.fold_in(key, i), x, t, t_next), None
+    def step(i, x):
+        return kernel(jax.random.fold_in(key, i), x, times[i], times[i + 1])
 
-    n = times.shape[0] - 1
-    return jax.lax.scan(step, x, (jnp.arange(n), times[:-1], times[1:]))[0]
+    padded = times.shape[0] == PADDED_LEVELS
+    return jax.lax.fori_loop(0, jnp.sum(times > times[-1]) if padded else times.shape[0] - 1, step, x)
 
 
 def tweedie(prior: Prior, x: Image, t: Time) -> Image:

@@ -17,6 +17,8 @@ def count_network_calls(
 ) -> int:
     """The number of evaluations of the score that one image takes, loops included.
 
+    A loop whose length is data (an adaptive solver, a time grid whose number of steps is an array) counts once.
+
     Args:
         method: prior -> sampler.
         prior: the prior.

@@ -90,7 +90,7 @@ def draw(name, prior, measurement, seed=0, count=8, steps=0, **changes):
     """`count` images by one method, for one measurement or a batch of `count`, in the row's steps or in `steps`."""
     row = METHODS[name]
     settings = {k: jnp.float32(v) for k, v in (row.settings | changes).items()}
-    times = geometric_times(prior.sde, steps or row.steps, row.sigma_min, row.sigma_max)
+    times = geometric_times(prior.sde, jnp.int32(steps or row.steps), row.sigma_min, row.sigma_max)
     if measurement.noise_std.ndim == 0:
         measurement = jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape)), measurement)
     keys = jax.random.split(jax.random.key(seed), count)

@@ -40,13 +40,15 @@ def test_same_key_same_image_and_no_cross_talk_in_a_batch(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_nothing_but_shapes_compiles_again(name):
-    """Another mask, noise level, setting, time grid or prior is the same program, and each setting has an effect."""
+    """Another mask, noise level, setting, number of steps or prior is the same program; settings have an effect."""
     measurement = measurement_of(1)
     reference = draw(name, PRIOR, measurement, count=3, steps=STEPS)
     before = TRACES[name]
     for setting, value in METHODS[name].settings.items():
         changed = draw(name, PRIOR, measurement, count=3, steps=STEPS, **{setting: 0.7 * value})
         assert float(jnp.abs(changed - reference).max()) > 1e-4, setting
+    longer = draw(name, PRIOR, measurement, count=3, steps=STEPS + 1)
+    assert float(jnp.abs(longer - reference).max()) > 1e-4
     draw(name, mixture_prior(tau=0.2), measurement_of(2, 0.3), count=3, steps=STEPS)
     assert TRACES[name] == before
 
@@ -56,12 +58,12 @@ SINGLES = [pytest.param(name, marks=[] if name in ("song2022", "dds") else pytes
 
 @pytest.mark.parametrize("name", SINGLES)
 def test_a_batch_of_three_is_three_singles(name):
+    """In a batch whose number of steps is data, and one by one along a grid that is as long as it says."""
     row = METHODS[name]
     batch, keys = stack([measurement_of(seed) for seed in range(3)]), jax.random.split(jax.random.key(0), 3)
     times = geometric_times(PRIOR.sde, STEPS, row.sigma_min, row.sigma_max)
-    reconstruct = row.method(PRIOR, times=times, **row.settings, **row.structure)
-    together = jax.jit(jax.vmap(reconstruct))(keys, batch)
-    single = jax.jit(reconstruct)
+    together = draw(name, PRIOR, batch, count=3, steps=STEPS)
+    single = jax.jit(row.method(PRIOR, times=times, **row.settings, **row.structure))
     singles = [single(keys[seed], measurement_of(seed)) for seed in range(3)]
     np.testing.assert_allclose(together, jnp.stack(singles), atol=1e-4)
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scoreinv.samplers.times import geometric_times, karras_times, linear_times
+from scoreinv.samplers.base import integrate
+from scoreinv.samplers.times import LONGEST, geometric_times, karras_times, linear_times
 from scoreinv.sde import VESDE, VPSDE, SubVPSDE
 
 SDES = [VESDE(0.01, 128.0), VPSDE(), SubVPSDE()]
@@ -55,6 +56,35 @@ def test_levels_are_data():
     sde = VESDE()
     found = [sde.marginal_prob(last(jnp.float32(s), jnp.float32(9.0)))[1] for s in (0.01, 0.5)]
     np.testing.assert_allclose(found, [0.01, 0.5], rtol=1e-4)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("sde", SDES, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_a_number_of_steps_that_is_an_array_compiles_one_loop(grid, sde):
+    traces = []
+
+    @jax.jit
+    def run(steps):
+        traces.append(steps)
+        times = grid(sde, steps, 0.02, 50.0)
+
+        def kernel(key, state, t, t_next):
+            seen, i = state
+            return seen.at[i].set(jnp.stack([t, t_next, jax.random.uniform(key)])), i + 1
+
+        return times, integrate(kernel, jax.random.key(5), (jnp.zeros((LONGEST + 1, 3)), 0), times)
+
+    for steps in (1, 2, 39, 1000, LONGEST):
+        times, (seen, count) = run(jnp.int32(steps))
+        exact = grid(sde, steps, 0.02, 50.0)
+        assert count == steps
+        np.testing.assert_array_equal(times[steps:], times[-1])
+        np.testing.assert_allclose(times[: steps + 1], exact, atol=1e-6)
+        np.testing.assert_array_equal(seen[:steps, 0], times[:steps])
+        np.testing.assert_array_equal(seen[:steps, 1], times[1 : steps + 1])
+        keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(5), i))(jnp.arange(steps))
+        np.testing.assert_array_equal(seen[:steps, 2], jax.vmap(jax.random.uniform)(keys))
     assert len(traces) == 1
 
 
