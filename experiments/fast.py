@@ -84,7 +84,7 @@ def shrink(config, folder: Path):
 
 
 def _shortened(axis: str) -> str:
-    """An axis of a sweep; of methods and calls, which each need a program of their own, the first four and two."""
+    """An axis of a sweep; of methods, which each need a program of their own, and of calls, the first four."""
     name, _, values = (part.strip() for part in axis.partition("="))
-    count = {"method": 4, "calls": 2}.get(name)
+    count = {"method": 4, "calls": 4}.get(name)
     return f"{name}={','.join(values.split(',')[:count])}"

@@ -16,10 +16,13 @@ from scoreinv.summary import UNITS, cell, markdown
 from scoreinv.sweep import label_columns
 
 SHOWN = ("psnr", "ssim")
+MANY = 3  # values of an axis, above which a table of their own shows them better
 
 
 def write_tables(workdir: Path) -> None:
     """Writes `table*.md`, `table*.tex` and `table*.png` of evaluations or sweeps, parts with the same labels together.
+
+    A sweep of methods over many values of one axis has a table for each part, and the sweep's own curves.
 
     Raises:
         ValueError: a folder without results.
@@ -32,6 +35,9 @@ def write_tables(workdir: Path) -> None:
         summary = pd.DataFrame(json.loads(file.read_text()))
         part = "" if file.parent == workdir else file.parent.name
         summary, labels = merge_settings(summary, label_columns(summary))
+        if len(labels) == 2 and summary[labels[1]].nunique() > MANY:
+            _write_text(workdir, f"table-{part}" if part else "table", over_axis(summary, *labels))
+            continue
         tables.setdefault(tuple(labels), []).append(summary.assign(part=part))
     for labels, summaries in tables.items():
         name = "table" if len(tables) == 1 else f"table-{labels[-1]}"
@@ -81,11 +87,34 @@ def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(list(rows), columns=down), table.reset_index(drop=True)], axis=1)
 
 
+def over_axis(summary: pd.DataFrame, label: str, axis: str) -> list[list[str]]:
+    """A table of text: methods down, values of an axis across, means of PSNR and SSIM in a cell.
+
+    The best PSNR of a column is between `**`. What the axis does not concern stands in the first column.
+    """
+    cells: dict[str, dict[float, str]] = {}
+    values = pd.to_numeric(summary[axis], errors="coerce").fillna(0)
+    for value, group in summary.groupby(values):
+        for _, row in group.iterrows():
+            text = f"{row['psnr_mean']:.2f} / {row['ssim_mean']:.3f}"
+            best = row["psnr_mean"] == group["psnr_mean"].max()
+            cells.setdefault(row[label], {})[value] = f"**{text}**" if best else text
+    columns = sorted(set(values))
+    order = dict.fromkeys(summary[label])
+    return [
+        [f"PSNR, dB / SSIM over {axis}", *(f"{column:g}" for column in columns)],
+        *([name, *(cells[name].get(column, "") for column in columns)] for name in order),
+    ]
+
+
 def _write(workdir: Path, name: str, table: pd.DataFrame) -> None:
-    cells = [list(table.columns), *table.to_numpy().tolist()]
+    _write_text(workdir, name, [list(table.columns), *table.to_numpy().tolist()])
+    write_atomically(workdir / f"{name}.png", bars(table).savefig)
+
+
+def _write_text(workdir: Path, name: str, cells: list[list[str]]) -> None:
     write_atomically(workdir / f"{name}.md", lambda path: path.write_text(markdown(cells)))
     write_atomically(workdir / f"{name}.tex", lambda path: path.write_text(latex(cells)))
-    write_atomically(workdir / f"{name}.png", bars(table).savefig)
 
 
 def latex(cells: list[list[str]]) -> str:

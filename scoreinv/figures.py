@@ -22,6 +22,7 @@ Image = Float[Array, "H W C"]
 _PICTURE, _BAR, _GAP, _LINE, _MARGIN = 2.2, 0.08, 0.06, 0.15, 0.56
 _SMALL, _LARGE = 8, 11  # font sizes
 _DPI = 220
+_COLOURS, _LINES = 10, ("o-", "s--", "^:")  # further lines take the colours again, with another marker and dash
 
 
 class _Map(NamedTuple):
@@ -137,14 +138,16 @@ def _bar(figure: Figure, axes: Axes, mappable: AxesImage, unit: str, side: Liter
 Line = tuple[Sequence[float | int], Sequence[float | int]]
 
 
-def curves(panels: Mapping[str, Mapping[str, Line]], xlabel: str, *, title: str = "", markers: str = "o-") -> Figure:
+def curves(
+    panels: Mapping[str, Mapping[str, Line]], xlabel: str, *, title: str = "", logarithmic: bool = False
+) -> Figure:
     """Lines over one horizontal axis, a panel for each quantity, with one legend.
 
     Args:
         panels: vertical label -> line name -> (x, y).
         xlabel: horizontal label.
         title: heading.
-        markers: matplotlib's format of the lines.
+        logarithmic: whether the horizontal axis is.
 
     Returns:
         The figure.
@@ -156,8 +159,11 @@ def curves(panels: Mapping[str, Mapping[str, Line]], xlabel: str, *, title: str 
         raise ValueError("no line to draw; give at least one")
     figure = Figure(figsize=(0.4 + 3.6 * len(panels), 3.4), dpi=_DPI, layout="constrained")
     for axes, (ylabel, lines) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
-        for name, (x, y) in lines.items():
-            axes.plot(x, y, markers, label=name, markersize=3, linewidth=1)
+        for i, (name, (x, y)) in enumerate(lines.items()):
+            style = _LINES[i // _COLOURS % len(_LINES)]
+            axes.plot(x, y, style, color=f"C{i % _COLOURS}", label=name, markersize=3, linewidth=1)
+        if logarithmic:
+            axes.set_xscale("log")
         axes.set_xlabel(xlabel, fontsize=_SMALL)
         axes.set_ylabel(ylabel, fontsize=_SMALL)
         axes.tick_params(labelsize=_SMALL)

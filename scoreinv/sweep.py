@@ -15,6 +15,8 @@ from scoreinv.results import claim_settings
 from scoreinv.selection import choose_slices
 from scoreinv.summary import UNITS, frame, labels_of, summarize
 
+LOGARITHMIC = 20  # factor from an axis' first to its last value above which it is drawn logarithmically
+
 
 def sweep(config, workdir: Path) -> pd.DataFrame:
     """Runs a sweep; what is data (settings, masks, noise and noise levels) rides in one compiled program per structure.
@@ -53,8 +55,15 @@ def _sweep(config, workdir: Path) -> pd.DataFrame:
     for axis in axes:
         lines = lines_over(summary, axis)
         if lines:
-            write_atomically(workdir / f"{axis}.png", curves(lines, axis).savefig)
+            figure = curves(lines, axis, logarithmic=_spans(summary[axis], LOGARITHMIC))
+            write_atomically(workdir / f"{axis}.png", figure.savefig)
     return summary
+
+
+def _spans(values: pd.Series, factor: float) -> bool:
+    """Whether positive numbers have largest and smallest apart by more than a factor."""
+    x = pd.to_numeric(values, errors="coerce").dropna()
+    return bool(x.min() > 0 and x.max() > factor * x.min())
 
 
 def lines_over(summary: pd.DataFrame, axis: str) -> dict[str, dict[str, Line]]:

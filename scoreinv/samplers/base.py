@@ -54,6 +54,7 @@ def integrate(
     key: PRNGKeyArray,
     x: State,
     times: Float[Array, " levels"],
+    at_last: bool = False,
 ) -> State:
     """Runs a kernel along a descending time grid; carries x only, so memory does not grow with the step count.
 
@@ -62,16 +63,19 @@ def integrate(
         key: PRNG key; step i uses `fold_in(key, i)`.
         x: state at times[0], an image or a pytree of arrays.
         times: descending times; len(times) - 1 steps, or, with `PADDED_LEVELS` of them, as many as are above the last.
+        at_last: one more move, at the last time: from times[-1] to itself.
 
     Returns:
         The state at times[-1].
     """
 
     def step(i, x):
-        return kernel(jax.random.fold_in(key, i), x, times[i], times[i + 1])
+        t_next = times[jnp.minimum(i + 1, times.shape[0] - 1)]
+        return kernel(jax.random.fold_in(key, i), x, times[i], t_next)
 
     padded = times.shape[0] == PADDED_LEVELS
-    return jax.lax.fori_loop(0, jnp.sum(times > times[-1]) if padded else times.shape[0] - 1, step, x)
+    steps = jnp.sum(times > times[-1]) if padded else times.shape[0] - 1
+    return jax.lax.fori_loop(0, steps + at_last, step, x)
 
 
 def tweedie(prior: Prior, x: Image, t: Time) -> Image:

@@ -49,7 +49,6 @@ def daps(
     """
 
     def reconstruct(key, measurement):
-        start_key, last_key, key = jax.random.split(key, 3)
         scale = squared_norm(measurement)
         noise_std = jnp.maximum(measurement.noise_std, noise_floor * jnp.sqrt(scale))
         measurement = measurement._replace(noise_std=noise_std)
@@ -60,11 +59,10 @@ def daps(
             return langevin_draw(key, measurement, center, std, scale, langevin_rate, langevin_steps)
 
         def kernel(key, x, t, t_next):
-            clean_key, noise_key = jax.random.split(key)
-            return diffuse(noise_key, prior.sde, clean(clean_key, x, t), t_next)
+            noise_key, clean_key = jax.random.split(key)
+            return clean(clean_key, diffuse(noise_key, prior.sde, x, t), t)
 
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        return clean(last_key, integrate(kernel, key, x, times), times[-1])
+        return integrate(kernel, key, start(measurement), times, at_last=True)
 
     return reconstruct
 

@@ -45,22 +45,16 @@ def dpir(
     def reconstruct(key, measurement):
         y, operator, noise_std = measurement
 
-        def step(key, x, before, t):
-            alpha, sigma = prior.sde.marginal_prob(t)
-            noise = churn * sigma * jax.random.normal(key, x.shape)
-            state = alpha * (x + momentum * (x - before)) + noise
-            denoised = tweedie(prior, state, t)
-            damping = lam * (noise_std * alpha / sigma) ** 2
-            return denoised + data_step(operator, y - operator(denoised), damping, cg_steps)
-
         def kernel(key, state, t, t_next):
             x, before = state
-            return step(key, x, before, t), x
+            alpha, sigma = prior.sde.marginal_prob(t)
+            noise = churn * sigma * jax.random.normal(key, x.shape)
+            denoised = tweedie(prior, alpha * (x + momentum * (x - before)) + noise, t)
+            damping = lam * (noise_std * alpha / sigma) ** 2
+            return denoised + data_step(operator, y - operator(denoised), damping, cg_steps), x
 
-        key, last_key = jax.random.split(key)
         x = start(measurement)
-        x, before = integrate(kernel, key, (x, x), times)
-        return step(last_key, x, before, times[-1])
+        return integrate(kernel, key, (x, x), times, at_last=True)[0]
 
     return reconstruct
 

@@ -43,15 +43,12 @@ def split_gibbs(
     """
 
     def reconstruct(key, measurement):
-        last_key, key = jax.random.split(key)
-
         def kernel(key, x, t, t_next):
             draw_key, denoise_key = jax.random.split(key)
             u = posterior_draw(draw_key, measurement, x, noise_to_signal(prior.sde, t), cg_steps)
             return prior_draw(denoise_key, prior, u, t, sigma_min, prior_steps)
 
-        x = integrate(kernel, key, start(measurement), times)
-        return kernel(last_key, x, times[-1], times[-1])
+        return integrate(kernel, key, start(measurement), times, at_last=True)
 
     return reconstruct
 
