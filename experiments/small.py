@@ -10,9 +10,9 @@ def brain():
     return _small(mri_demo.get_config(), train_brain_mri.get_config())
 
 
-def body():
-    """Body CT: noise 0.2 in the sinogram, slices and splits of `configs/train_body_ct.py`."""
-    return _small(ct_demo.get_config(), train_body_ct.get_config())
+def body(demo=ct_demo):
+    """Body CT as in a demo: noise 0.2 in the sinogram, slices and splits of `configs/train_body_ct.py`."""
+    return _small(demo.get_config(), train_body_ct.get_config())
 
 
 def _small(config, training):

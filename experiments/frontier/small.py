@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from configs import limited_angle_demo
 from experiments.small import body, brain
 from scoreinv.samplers.presets import preset
 
@@ -47,14 +48,13 @@ def get_config(budgets: tuple[int, ...] = BUDGETS, slices: int = 4):
     """A part for each of 4x and 8x MRI, CT from 23 views and CT from 90 of 180 degrees; single draws."""
     config = brain()
     config.parts = ConfigDict()
-    fields = {
-        "mri-4x": {"acceleration": (4.0,)},
-        "mri-8x": {"acceleration": (8.0,)},
-        "ct-23-views": {"views": (23,)},
-        "ct-90-degrees": {"mask": "limited_angle", "degrees": 90.0, "views": (64,)},
+    parts = {
+        "mri-4x": (brain(), {"acceleration": (4.0,)}),
+        "mri-8x": (brain(), {"acceleration": (8.0,)}),
+        "ct-23-views": (body(), {"views": (23,)}),
+        "ct-90-degrees": (body(limited_angle_demo), {"degrees": 90.0, "views": (64,)}),
     }
-    for name, operator in fields.items():
-        part = brain() if name.startswith("mri") else body()
+    for name, (part, operator) in parts.items():
         part.operator.update(operator)
         part.sampler.samples = 1
         part.methods.update(paper(part.operator.modality) | METHODS)
