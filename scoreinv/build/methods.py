@@ -152,8 +152,8 @@ def _predictor(config, method: Callable) -> dict[str, Predictor]:
 class Sampler:
     """A published method with its structure: all that another compiled program is needed for, and nothing else.
 
-    Called inside the program as `sampler(prior, settings)` with what is data (lam, snr, eta, the noise levels and
-    their number).
+    Called inside the program as `sampler(prior, settings)` with what is data (lam, snr, eta, the noise levels, the
+    number of steps).
     """
 
     method: Callable
@@ -164,7 +164,7 @@ class Sampler:
 
     def __call__(self, prior: Prior, settings: Mapping[str, Any]) -> Reconstruct:
         prior = cycle_spinning(prior, self.spin) if self.spin > 1 else prior
-        times = self.grid(prior.sde, **settings["levels"])
+        times = self.grid(prior.sde, settings["steps"], **settings["levels"])
         return self.method(prior, times=times, start=self.start, **dict(self.structure), **settings["method"])
 
 
@@ -211,13 +211,13 @@ def sampler(config) -> tuple[Sampler, dict[str, Any]]:
     make = Sampler(method, grid, start, config.spin, structure)
     steps = _steps_within(config.calls, make, tuple(data)) if config.calls else config.steps
     levels = {name: jnp.float32(config[name]) for name in ("sigma_min", "sigma_max")}
-    return make, {"levels": levels | {"steps": jnp.int32(steps)}, "method": data}
+    return make, {"levels": levels, "steps": jnp.int32(steps), "method": data}
 
 
 def network_calls(make: Sampler, settings: Mapping[str, Any]) -> int:
     """Evaluations of the network that one image takes."""
     one, more = _network_calls(make, tuple(settings["method"]))
-    return one + more * (int(settings["levels"]["steps"]) - 1)
+    return one + more * (int(settings["steps"]) - 1)
 
 
 @lru_cache(maxsize=256)
@@ -233,8 +233,8 @@ def _network_calls(make: Sampler, names: tuple[str, ...]) -> tuple[int, int]:
 
     def count(steps: int) -> int:
         # An int, which a program shows; of the other settings it holds the names alone.
-        levels = {"steps": steps, "sigma_min": 0.1, "sigma_max": 1.0}
-        settings = {"levels": levels, "method": dict.fromkeys(names, jnp.float32(0.5))}
+        levels = {"sigma_min": 0.1, "sigma_max": 1.0}
+        settings = {"levels": levels, "steps": steps, "method": dict.fromkeys(names, jnp.float32(0.5))}
         return count_network_calls(lambda prior: make(prior, settings), prior, jax.random.key(0), measurement)
 
     one, two = count(1), count(2)
