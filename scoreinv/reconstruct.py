@@ -159,15 +159,15 @@ def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows of metrics.json as aligned text, the best PSNR and SSIM of each task marked with *."""
-    lines = [f"{'task':<24}{'method':<16}{'PSNR':>9}{'SSIM':>9}{'calls':>8}{'seconds':>10}"]
+    width = max(24, *(len(row["task"]) + 2 for row in rows))
+    lines = [f"{'task':<{width}}{'method':<16}{'PSNR':>9}{'SSIM':>9}{'calls':>8}{'seconds':>10}"]
     for row in rows:
         peers = [r for r in rows if r["task"] == row["task"]]
         cells = [
             _cell(row[k], max((r[k] for r in peers if r[k] is not None), default=None), k) for k in ("psnr", "ssim")
         ]
-        lines.append(
-            f"{row['task']:<24}{row['method']:<16}{cells[0]:>9}{cells[1]:>9}{row['network_calls']:>8}{row['seconds']:>10.2f}"
-        )
+        name = f"{row['task']:<{width}}{row['method']:<16}"
+        lines.append(f"{name}{cells[0]:>9}{cells[1]:>9}{row['network_calls']:>8}{row['seconds']:>10.2f}")
     return "\n".join(lines)
 
 

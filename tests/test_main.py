@@ -14,7 +14,7 @@ from configs import default
 from scoreinv import build, checkpoints
 from scoreinv.data.phantoms import random_ellipses
 from scoreinv.prior import channelwise, side_multiple
-from scoreinv.reconstruct import reconstruct
+from scoreinv.reconstruct import reconstruct, table
 from scoreinv.tasks import make_tasks
 from scoreinv.train import train
 
@@ -115,6 +115,18 @@ def test_reconstruction_writes_everything(config, tmp_path):
         "sub-1-2x.png",
         "sub-1-4x.png",
     }
+
+
+def test_columns_of_the_table_stand_apart_however_long_a_name():
+    score = {"method": "tv", "psnr": 20.0, "ssim": 0.5, "network_calls": 0, "seconds": 1.0}
+    head, *rows = table(
+        [{"task": name} | score for name in ("brain-mri-4x", "head-ct-64-views-90-degrees")]
+    ).splitlines()
+    assert [row.split() for row in rows] == [
+        ["brain-mri-4x", "tv", "*20.00", "*0.500", "0", "1.00"],
+        ["head-ct-64-views-90-degrees", "tv", "*20.00", "*0.500", "0", "1.00"],
+    ]
+    assert len({len(line) for line in (head, *rows)}) == 1
 
 
 def test_ct_and_a_measurement_file(config, tmp_path):
