@@ -52,7 +52,7 @@ def get_config(budgets: tuple[int, ...] = BUDGETS, slices: int = 4):
         "mri-4x": (brain(), {"acceleration": (4.0,)}),
         "mri-8x": (brain(), {"acceleration": (8.0,)}),
         "ct-23-views": (body(), {"views": (23,)}),
-        "ct-90-degrees": (body(limited_angle_demo), {"degrees": 90.0, "views": (64,)}),
+        "ct-90-degrees": (body(limited_angle_demo), {}),
     }
     for name, (part, operator) in parts.items():
         part.operator.update(operator)

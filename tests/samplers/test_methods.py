@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_posteriors import SHAPE, constant_measurement, half_mask, masked_cosine, mixture_prior
+from known_posteriors import SHAPE, constant_measurement, gaussian_prior, half_mask, masked_cosine, mixture_prior
 from methods import METHODS, TRACES, calls, draw
 
 from scoreinv.operators.base import Measurement
@@ -58,15 +58,17 @@ SINGLES = [pytest.param(name, marks=[] if name in ("song2022", "dds") else pytes
 
 @pytest.mark.parametrize("name", SINGLES)
 def test_a_batch_of_three_is_three_singles(name):
-    """In a batch whose number of steps is data, and one by one along a grid that is as long as it says."""
-    row = METHODS[name]
+    """In a batch whose number of steps is data, and one by one along a grid that is as long as it says.
+
+    With a Gaussian prior: the two modes of a mixture enlarge how differently two programs round.
+    """
+    row, prior = METHODS[name], gaussian_prior()
     batch, keys = stack([measurement_of(seed) for seed in range(3)]), jax.random.split(jax.random.key(0), 3)
-    times = geometric_times(PRIOR.sde, STEPS, row.sigma_min, row.sigma_max)
-    together = draw(name, PRIOR, batch, count=3, steps=STEPS)
-    single = jax.jit(row.method(PRIOR, times=times, **row.settings, **row.structure))
+    times = geometric_times(prior.sde, STEPS, row.sigma_min, row.sigma_max)
+    together = draw(name, prior, batch, count=3, steps=STEPS)
+    single = jax.jit(row.method(prior, times=times, **row.settings, **row.structure))
     singles = [single(keys[seed], measurement_of(seed)) for seed in range(3)]
-    # Two programs round differently, and between its two modes the prior enlarges that.
-    np.testing.assert_allclose(together, jnp.stack(singles), atol=1e-3)
+    np.testing.assert_allclose(together, jnp.stack(singles), atol=1e-4)
 
 
 def marked_score(x, t):
