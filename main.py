@@ -42,7 +42,7 @@ def parse_flags(argv: list[str]) -> list[str]:
 
 def run(mode: str, config, workdir: Path) -> None:
     """Calls the driver of a mode: the function of its name in the module of its name."""
-    driver = getattr(importlib.import_module(f"scoreinv.{mode}"), mode)
+    driver = getattr(importlib.import_module(f"scoreinv.drivers.{mode}"), mode)
     if mode == "tune":
         from configs import default
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from configs import default
 from scoreinv import build
-from scoreinv.checkpoints import save_prior
-from scoreinv.data.phantoms import random_ellipses
+from scoreinv.formats.priors import save_prior
 from scoreinv.models.unrolled import UnrolledNetwork
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.mri import FourierTransform
+from scoreinv.simulation.phantoms import random_ellipses
 
 SIDE, SLICES = 32, 3
 SUBJECTS = {"validation": ("sub-0",), "test": ("sub-1", "sub-2")}

@@ -56,8 +56,8 @@ def configuration(
 def run(config, workdir: Path) -> None:
     """Evaluates or sweeps, whichever the configuration describes, and writes tables and figures."""
     from experiments.tables import write_tables
-    from scoreinv.evaluate import evaluate
-    from scoreinv.sweep import sweep
+    from scoreinv.drivers.evaluate import evaluate
+    from scoreinv.drivers.sweep import sweep
 
     parts = list(config.parts.values()) or [config]
     (sweep if parts[0].sweep.over else evaluate)(config, workdir)

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from scoreinv.build import load_prior
-from scoreinv.checkpoints import write_atomically
+from scoreinv.formats.files import write_atomically
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import integrate
 from scoreinv.samplers.solvers import heun, noise_to_signal

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from scoreinv.checkpoints import write_atomically
-from scoreinv.summary import UNITS, cell, markdown
-from scoreinv.sweep import label_columns
+from scoreinv.drivers.sweep import label_columns
+from scoreinv.evaluation.tables import UNITS, cell, markdown
+from scoreinv.formats.files import write_atomically
 
 SHOWN = ("psnr", "ssim")
 MANY = 3  # values of an axis, above which a table of their own shows them better

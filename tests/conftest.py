@@ -17,5 +17,5 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] += "/" + os.environ["PYTEST_XDIST_WORKER"]
 
 # Not the pytrees (sde, operators, prior): JAX builds those with placeholders for their arrays.
-ROOMS = ("samplers", "losses", "metrics", "baselines", "figures", "data", "uncertainty")
+ROOMS = ("samplers", "baselines", "training.losses", "evaluation", "datasets", "formats", "scans", "simulation")
 install_import_hook([f"scoreinv.{room}" for room in ROOMS], "beartype.beartype")

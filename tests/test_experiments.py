@@ -14,7 +14,7 @@ from experiments.calibration import __main__ as calibration
 from experiments.run import EXPERIMENTS, SCALES, configuration, main
 from experiments.tables import latex, over_axis
 from scoreinv import build
-from scoreinv.conditions import method_conditions, method_names, points, with_method
+from scoreinv.build.plan import method_conditions, method_names, points, with_method
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,4 +1,4 @@
-"""Imports point down: main -> drivers -> build -> {samplers, prior, models, data, ...} -> operators -> sde."""
+"""Imports point down: drivers -> build -> {training, evaluation, ...} -> {samplers, ...} -> prior -> operators."""
 
 import ast
 from pathlib import Path
@@ -9,12 +9,11 @@ PACKAGE = Path(__file__).parents[1] / "scoreinv"
 LAYERS = [
     {"sde", "parallel", "compilation_cache"},
     {"operators"},
-    {"samplers", "prior", "models", "data", "losses", "metrics", "baselines", "figures", "checkpoints", "uncertainty"},
-    {"build", "results", "summary"},
-    {"tasks", "conditions", "selection", "monitor", "optimization"},
-    {"comparison"},
-    {"prepare", "train", "reconstruct", "evaluate", "sweep"},
-    {"tune", "unroll"},
+    {"prior"},
+    {"samplers", "baselines", "models", "formats"},
+    {"training", "evaluation", "datasets", "scans", "simulation"},
+    {"build"},
+    {"drivers"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")

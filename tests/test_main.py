@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from configs import default
-from scoreinv import build, checkpoints
-from scoreinv.data.phantoms import random_ellipses
+from scoreinv import build
+from scoreinv.build.tasks import make_tasks
+from scoreinv.drivers.reconstruct import reconstruct, table
+from scoreinv.drivers.train import train
+from scoreinv.formats import priors
 from scoreinv.prior import channelwise, side_multiple
-from scoreinv.reconstruct import reconstruct, table
-from scoreinv.tasks import make_tasks
-from scoreinv.train import train
+from scoreinv.simulation.phantoms import random_ellipses
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p.stem for p in (ROOT / "configs").glob("*.py") if p.stem != "__init__")
@@ -70,20 +71,20 @@ def test_resumed_training_equals_uninterrupted_bit_for_bit(phantoms, trained, tm
     train(config, tmp_path)
     config.train.steps = 4
     train(config, tmp_path)
-    whole, _ = checkpoints.read_prior(trained / "prior.safetensors")
-    resumed, _ = checkpoints.read_prior(tmp_path / "prior.safetensors")
+    whole, _ = priors.read_prior(trained / "prior.safetensors")
+    resumed, _ = priors.read_prior(tmp_path / "prior.safetensors")
     assert jax.tree.all(jax.tree.map(np.array_equal, whole, resumed))
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(phantoms, tmp_path, caplog):
     config = tiny_config(phantoms)
     train(config, tmp_path)
-    before, _ = checkpoints.read_prior(tmp_path / "prior.safetensors")
+    before, _ = priors.read_prior(tmp_path / "prior.safetensors")
     for path in (tmp_path / "checkpoints" / "4").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     train(config, tmp_path)
-    after, _ = checkpoints.read_prior(tmp_path / "prior.safetensors")
+    after, _ = priors.read_prior(tmp_path / "prior.safetensors")
     assert "checkpoint 4 is unreadable" in caplog.text
     assert jax.tree.all(jax.tree.map(np.array_equal, before, after))
 

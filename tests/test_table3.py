@@ -7,13 +7,13 @@ import pytest
 
 from experiments.table3_metal_artifacts.run import SIZES, configuration, main, shrink
 from scoreinv.baselines.li import li
-from scoreinv.comparison import Runner, fitting_prior
-from scoreinv.conditions import method_conditions
-from scoreinv.evaluate import evaluate
-from scoreinv.metrics import psnr
+from scoreinv.build.plan import method_conditions
+from scoreinv.build.slices import choose_slices, fitting_prior
+from scoreinv.drivers.evaluate import evaluate
+from scoreinv.drivers.sweep import sweep
+from scoreinv.evaluation.metrics import psnr
+from scoreinv.evaluation.runner import Runner
 from scoreinv.operators.mar import remove_metal
-from scoreinv.selection import choose_slices
-from scoreinv.sweep import sweep
 
 
 def test_fast_form_makes_the_table_and_continues(tmp_path, capsys):

@@ -27,8 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from configs import default, train_body_ct
 from experiments.benchmarks import published_ncsnpp
-from scoreinv import build, optimization, parallel
-from scoreinv.checkpoints import import_score_sde
+from scoreinv import build, parallel
+from scoreinv.models.score_sde_import import import_score_sde
+from scoreinv.training import optimization
 
 PAPER = {
     **{"nf": 32, "ch_mult": [1, 1, 2, 2, 2, 2, 2], "num_res_blocks": 2, "num_channels": 1, "conditional": True},

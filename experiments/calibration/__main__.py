@@ -22,12 +22,12 @@ from tqdm import tqdm
 
 from experiments.fast import shrink
 from experiments.small import body, brain
-from scoreinv import build, uncertainty
-from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import fitting_prior
+from scoreinv import build
+from scoreinv.build.slices import choose_slices, fitting_prior
+from scoreinv.evaluation import uncertainty
+from scoreinv.evaluation.tables import markdown
+from scoreinv.formats.files import write_atomically
 from scoreinv.operators.base import LinearOperator, block_mean, forward_model, simulate
-from scoreinv.selection import choose_slices
-from scoreinv.summary import markdown
 
 SPLITS = ("validation", "test")
 LEVELS = (0.25, 0.5, 0.75)

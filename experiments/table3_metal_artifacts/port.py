@@ -13,14 +13,15 @@ import numpy as np
 from tqdm import tqdm
 
 from configs import mar_demo
-from scoreinv import build, reconstruct
-from scoreinv.checkpoints import write_atomically
-from scoreinv.data.readers import read_image
-from scoreinv.data.resample import resize
-from scoreinv.figures import panel
+from scoreinv import build
+from scoreinv.datasets.resample import resize
+from scoreinv.drivers import reconstruct
+from scoreinv.evaluation.figures import panel
+from scoreinv.formats.files import write_atomically
+from scoreinv.formats.images import read_image
 from scoreinv.operators import mar
 from scoreinv.operators.base import LinearOperator, Measurement
-from scoreinv.operators.polychromatic import HounsfieldWindow
+from scoreinv.simulation.polychromatic import HounsfieldWindow
 
 
 def measurement_of(path: str, size: int, operator: LinearOperator, noise_std: float):

@@ -21,17 +21,19 @@ from tqdm import tqdm
 
 from configs import mar_demo, train_body_ct
 from experiments import fast
-from scoreinv import build, compilation_cache, metrics, reconstruct
-from scoreinv.checkpoints import write_atomically
-from scoreinv.comparison import METRICS, fitting_prior
-from scoreinv.conditions import with_method
-from scoreinv.evaluate import settings_of
-from scoreinv.figures import panel
+from scoreinv import build, compilation_cache
+from scoreinv.build.plan import with_method
+from scoreinv.build.slices import choose_slices, fitting_prior
+from scoreinv.drivers import reconstruct
+from scoreinv.drivers.evaluate import settings_of
+from scoreinv.evaluation import metrics
+from scoreinv.evaluation.figures import panel
+from scoreinv.evaluation.rows import ResultFile, claim_settings
+from scoreinv.evaluation.runner import METRICS
+from scoreinv.evaluation.tables import aligned, frame, labels_of, markdown, summarize, table
+from scoreinv.formats.files import write_atomically
 from scoreinv.operators.mar import remove_metal
 from scoreinv.prior import Prior
-from scoreinv.results import ResultFile, claim_settings
-from scoreinv.selection import choose_slices
-from scoreinv.summary import aligned, frame, labels_of, markdown, summarize, table
 
 # Three implants in a body 380 mm wide, by what the projection loses to them.
 SIZES: dict[str, dict[str, Any]] = {

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
 from scoreinv.build.names import choose
-from scoreinv.data import metal
-from scoreinv.data.measurements import read_mask
 from scoreinv.operators import ct, mri
-from scoreinv.operators.base import Image, LinearOperator, Measurement, block_mean, simulate
-from scoreinv.operators.polychromatic import HounsfieldWindow
+from scoreinv.operators.base import LinearOperator, block_mean, simulate
+from scoreinv.scans.measurement import read_mask
+from scoreinv.simulation import metal
+from scoreinv.simulation.polychromatic import HounsfieldWindow
+from scoreinv.simulation.scanner import Scanner, Simulated
 
 
 def _mri_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
@@ -77,26 +76,6 @@ def operators(config, shape: tuple[int, int, int], key, shared: bool = False) ->
         One (name, operator) for each acceleration or number of views.
     """
     return choose(MODALITIES, config.modality, "operator.modality")(config, shape, key, shared)
-
-
-class Simulated(NamedTuple):
-    """A simulated measurement and what belongs to it.
-
-    Attributes:
-        truth: what reconstructions are compared with [H, W, C].
-        measurement: all that a method gets.
-        metal: 1 on pixels of metal [H, W, 1], which are not compared; None where there is none.
-        uncorrected: the scanner's own image [H, W, 1], where methods compete with one.
-    """
-
-    truth: Image
-    measurement: Measurement
-    metal: Image | None = None
-    uncorrected: Image | None = None
-
-
-# (key, image [s H, s W, C] in [0, 1], s being `operator.oversample`) -> its measurement.
-Scanner = Callable[[PRNGKeyArray, Image], Simulated]
 
 
 def _subsampled(config, operator: LinearOperator, shape) -> Scanner:

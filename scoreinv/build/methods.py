@@ -19,7 +19,7 @@ from scoreinv.baselines.sirt import sirt
 from scoreinv.baselines.tv import tv
 from scoreinv.baselines.wavelet import wavelet
 from scoreinv.build.names import choose
-from scoreinv.checkpoints import read_prior
+from scoreinv.formats.priors import read_prior
 from scoreinv.models.unrolled import UnrolledNetwork
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, Measurement, Transform

@@ -9,18 +9,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from scoreinv import losses
 from scoreinv.build.names import choose
-from scoreinv.checkpoints import import_score_sde, read_prior
-from scoreinv.data.folders import folder_scans
-from scoreinv.data.layouts import brats_scans, ldct_scans, lidc_scans
-from scoreinv.data.phantoms import phantom_scans
-from scoreinv.data.slices import Source
+from scoreinv.datasets.folders import folder_scans
+from scoreinv.datasets.layouts import brats_scans, ldct_scans, lidc_scans
+from scoreinv.datasets.phantoms import phantom_scans
+from scoreinv.datasets.slices import Source
+from scoreinv.formats.priors import read_prior
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
-from scoreinv.models.score_sde_import import flatten_config
+from scoreinv.models.score_sde_import import flatten_config, import_score_sde
 from scoreinv.prior import Prior, channelwise
 from scoreinv.sde import VESDE, VPSDE, SubVPSDE
+from scoreinv.training import losses
 
 SDES = {"ve": VESDE, "vp": VPSDE, "subvp": SubVPSDE}
 PARAMETERIZATIONS = ("edm", "score")

@@ -15,10 +15,10 @@ import pytest
 
 from experiments.benchmarks import published_ncsnpp
 from scoreinv import load_prior
-from scoreinv.checkpoints import import_score_sde
 from scoreinv.models.ncsnpp import NCSNpp
+from scoreinv.models.score_sde_import import import_score_sde
 
-REFERENCE = Path(__file__).parents[1] / "data" / "ncsnpp_small"
+REFERENCE = Path(__file__).parent / "ncsnpp_small"
 SMALL = {
     **json.loads((REFERENCE / "config.json").read_text()),
     **{"image_size": 8, "nf": 8, "ch_mult": [1, 2], "attn_resolutions": [4]},

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from scoreinv.data.phantoms import ellipses, smooth_blobs
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
 from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.simulation.phantoms import ellipses, smooth_blobs
 
 SIDE = 128
 OPERATORS = {

@@ -8,16 +8,16 @@ from known_posteriors import gaussian_prior
 
 from scoreinv.baselines.li import li
 from scoreinv.baselines.nmar import nmar, nmar_start
-from scoreinv.data import metal
-from scoreinv.data.phantoms import ellipses
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
 from scoreinv.operators.mar import metal_free_mask, remove_metal
-from scoreinv.operators.polychromatic import HounsfieldWindow
 from scoreinv.samplers.dpir import dpir
 from scoreinv.samplers.song2022 import song2022
 from scoreinv.samplers.times import geometric_times, linear_times
 from scoreinv.sde import VESDE
+from scoreinv.simulation import metal
+from scoreinv.simulation.phantoms import ellipses
+from scoreinv.simulation.polychromatic import HounsfieldWindow
 
 N, VIEWS, PIXEL_MM, KEY = 24, 24, 12.0, jax.random.key(1)
 WINDOW = HounsfieldWindow()

@@ -1,0 +1,65 @@
+"""Configuration to the slices of a comparison, and the prior that fits them."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from absl import logging
+from jaxtyping import Array
+from ml_collections import ConfigDict
+
+from scoreinv import build
+from scoreinv.datasets.slices import load_slices
+from scoreinv.evaluation import metrics
+from scoreinv.evaluation.slices import Slices, spread
+from scoreinv.prior import Prior, side_multiple
+
+SPLITS = ("test", "validation")
+REGIONS: dict[str, Callable[[tuple[int, int]], Array]] = {"all": jnp.ones, "circle": metrics.circular_region}
+
+
+def choose_slices(config, split: str, count: int) -> Slices:
+    """Slices of a split, the same at every call.
+
+    Args:
+        config: the configuration; `data` names the files and the image side, `operator.oversample` the finer object.
+        split: "test" or "validation".
+        count: number of slices, spread over the subjects; 0: all.
+
+    Raises:
+        ValueError: no such split, nothing in it, or a negative count.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown evaluate.split {split!r}; choose one of {', '.join(SPLITS)}")
+    if count < 0:
+        raise ValueError(f"{count} slices; give a number of slices, or 0 for all")
+    oversample = max(1, config.operator.oversample)
+    data = ConfigDict(config.data)
+    data.size = config.data.size * oversample
+    every = load_slices(data, split, 0, build.source(data))
+    seen: dict[tuple[str, int], int] = {}
+    names = []
+    for subject, index in zip(every.subjects, every.indices, strict=True):
+        seen[subject, index] = seen.get((subject, index), -1) + 1
+        names.append((subject, seen[subject, index], index))
+    chosen = spread(every.subjects, count or len(names))
+    return Slices(every.images[chosen], tuple(names[i] for i in chosen), oversample)
+
+
+def fitting_prior(config, shape: tuple[int, int, int]) -> Prior:
+    """The prior of a configuration, for images of `shape`.
+
+    Raises:
+        ValueError: a side that its network does not take.
+    """
+    prior = build.fit_channels(build.load_prior(config.prior), shape[2])
+    multiple = side_multiple(prior)
+    if shape[0] % multiple or shape[1] % multiple:
+        raise ValueError(f"data.size={shape[0]}, but the prior's network takes multiples of {multiple}; set data.size")
+    if shape[:2] != prior.shape[:2]:
+        logging.warning("the prior was trained at %d x %d, the slices are %d x %d", *prior.shape[:2], *shape[:2])
+    return prior
+
+
+def region(name: str) -> Callable[[tuple[int, int]], Array]:
+    """Which pixels of an image [H, W] are scored, by name: a function shape -> 1 there."""
+    return build.choose(REGIONS, name, "evaluate.region")

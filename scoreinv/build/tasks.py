@@ -1,0 +1,147 @@
+"""Tasks: what a configuration asks to reconstruct, as measurements on the prior's grid. All input is checked here."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jaxtyping import Array, Float
+
+from scoreinv import build
+from scoreinv.datasets.examples import EXAMPLES
+from scoreinv.datasets.resample import resize
+from scoreinv.formats.images import read_image
+from scoreinv.operators.base import Measurement, check_measurement
+from scoreinv.prior import Prior, side_multiple
+from scoreinv.scans.intensity import to_unit_range
+from scoreinv.scans.measurement import read_measurement
+
+
+class Task(NamedTuple):
+    """One image under one operator.
+
+    Attributes:
+        name: names its rows and figure.
+        truth: the image, where the measurement was simulated from one.
+        measurement: what the methods get, and all they get.
+        scale: the measurement was divided by this number to bring the image to [0, 1].
+        metal: 1 on pixels of metal [H, W, 1]; they are zeroed in what is compared and white in what is shown.
+        uncorrected: the scanner's own image, shown and compared beside those of the methods.
+    """
+
+    name: str
+    truth: Float[Array, "H W C"] | None
+    measurement: Measurement
+    scale: float
+    metal: Float[Array, "H W 1"] | None = None
+    uncorrected: Float[Array, "H W 1"] | None = None
+
+
+def make_tasks(config) -> tuple[Prior, list[Task]]:
+    """The prior and the tasks of a configuration without parts.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        (prior, tasks); the prior is made complex where the measurement is of a complex image.
+
+    Raises:
+        ValueError: anything wrong with images, masks, measurements or the prior.
+    """
+    prior = build.load_prior(config.prior, config.sampler.remat)
+    if config.measurement:
+        measurement, scale = read_measurement(Path(config.measurement), config.operator.noise_std)
+        shape = image_shape(measurement)
+        prior = build.fit_channels(prior, shape[2])
+        _check_grid(prior, shape)
+        tasks = [Task(Path(config.measurement).stem, None, measurement, scale)]
+    else:
+        tasks = [task for name in config.images for task in _simulated(config, prior, name)]
+    for task in tasks:
+        check_measurement(task.measurement, image_shape(task.measurement))
+    names = [task.name for task in tasks]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"two tasks are called {max(names, key=names.count)}; rename the image file or drop the double"
+        )
+    return prior, tasks
+
+
+def image_shape(measurement: Measurement) -> tuple[int, int, int]:
+    """(H, W, C) of the images an operator takes."""
+    return jax.eval_shape(measurement.operator.adjoint, measurement.y).shape
+
+
+def load_image(name: str, config) -> Float[np.ndarray, "H W 1"]:
+    """An image in [0, 1]: a bundled example by name, or one slice of a file scaled by `config.data.intensity`."""
+    if name in EXAMPLES:
+        return EXAMPLES[name]().image
+    if not Path(name).exists() and not Path(name).suffix:
+        raise ValueError(f"unknown image {name!r}; choose one of {', '.join(sorted(EXAMPLES))}, or give a file")
+    values = read_image(name).values
+    values, _ = to_unit_range(values, config.data.intensity, low=config.data.window[0], high=config.data.window[1])
+    if not -1 <= config.slice_index < len(values):
+        raise ValueError(
+            f"slice_index={config.slice_index} of {name!r} with {len(values)} slices; -1 is the middle one"
+        )
+    return values[len(values) // 2 if config.slice_index == -1 else config.slice_index][..., None]
+
+
+def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str, oversample: int) -> Float[np.ndarray, "h w C"]:
+    """The image resampled so that its longer side is `oversample` times the prior's, rounded to what the network takes.
+
+    Raises:
+        ValueError: another channel count than the prior's.
+    """
+    if image.shape[2] != prior.shape[2]:
+        raise ValueError(
+            f"image {name!r} has {image.shape[2]} channels, the prior {prior.shape[2]}; choose another prior"
+        )
+    multiple = side_multiple(prior)
+    factor = max(prior.shape[:2]) / max(image.shape[:2])
+    height, width = (oversample * max(1, round(side * factor / multiple)) * multiple for side in image.shape[:2])
+    if (height, width) == image.shape[:2]:
+        return image
+    logging.warning(
+        "%s is %d x %d; resampled to %d x %d, %s",
+        *(name, *image.shape[:2], height, width),
+        "the resolution of the prior" if oversample == 1 else f"{oversample} times the resolution of the prior",
+    )
+    return resize(image, (height, width))
+
+
+def _simulated(config, prior: Prior, name: str) -> list[Task]:
+    oversample = config.operator.oversample
+    if oversample < 1:
+        raise ValueError(f"operator.oversample={oversample}; give 1 (the operator's own model) or a larger integer")
+    fine = jnp.asarray(to_grid(load_image(name, config), prior, name, oversample))
+    shape = (fine.shape[0] // oversample, fine.shape[1] // oversample, fine.shape[2])
+    mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
+    noise_std = config.operator.noise_std
+    if not 0 <= noise_std < np.inf:
+        raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
+    stem = Path(name).name.split(".")[0]
+    tasks = []
+    for label, operator in build.operators(config.operator, shape, mask_key):
+        made = build.scanner(config, operator, shape)(noise_key, fine)
+        tasks.append(Task(f"{stem}-{label}", made.truth, made.measurement, 1.0, made.metal, made.uncorrected))
+    return tasks
+
+
+def _check_grid(prior: Prior, shape: tuple[int, int, int]) -> None:
+    multiple = side_multiple(prior)
+    if shape[0] % multiple or shape[1] % multiple:
+        raise ValueError(
+            f"the measurement is of {shape[0]} x {shape[1]} pixels, the prior's network takes multiples of {multiple}; "
+            "crop or zero-pad k-space, or give sinograms a `shape` of such sides"
+        )
+    if max(shape[:2]) != max(prior.shape[:2]):
+        logging.warning(
+            "the measurement is of %d x %d pixels, the prior was trained at %d x %d; it is applied as it is, at the "
+            "measurement's resolution",
+            *shape[:2],
+            *prior.shape[:2],
+        )

@@ -1,0 +1,1 @@
+"""Slices to train on and to compare on: folders, layouts, splits, views, packed files, batches."""

@@ -1,0 +1,1 @@
+"""One file a mode of the command: configuration in, files out."""

@@ -1,0 +1,126 @@
+"""Result files that grow while work goes on: append-only CSV, shared by several processes and safe against kills."""
+
+import csv
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from scoreinv.formats.files import write_atomically
+
+Row = Mapping[str, Any]
+
+
+class ResultFile:
+    """A CSV file that processes append rows to, and the work that each of them has taken on.
+
+    A write is complete when its last line ends; what a kill left after that is cut off at the next append. Claims are
+    POSIX record locks on one byte per unit of work in `<name>.claims`: the kernel drops those of a process that dies.
+
+    Args:
+        path: the CSV file.
+        columns: its header.
+
+    Raises:
+        ValueError: the file has another header.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]):
+        self._path, self._columns = path, tuple(columns)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = _complete_lines(path).split("\n")[0] if path.exists() else ""
+        if header and tuple(header.split(",")) != self._columns:
+            raise ValueError(
+                f"{str(path)!r} has the columns {header}, this run makes {','.join(columns)}; use another --workdir"
+            )
+
+    def rows(self) -> list[dict[str, str]]:
+        """The complete rows."""
+        return list(csv.DictReader(io.StringIO(_complete_lines(self._path)))) if self._path.exists() else []
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Appends rows in one write."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        with self._path.open("a+b") as file, _locked(file):
+            if _cut_after_last_newline(file) == 0:
+                writer.writeheader()
+            writer.writerows(rows)
+            file.write(text.getvalue().encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def claims(self) -> Iterator["Claims"]:
+        """The claims of this process, for as long as the context lasts."""
+        with self._path.with_suffix(".claims").open("a+b") as file:
+            yield Claims(file)
+
+
+class Claims:
+    """Units of work, by number, that no two living processes hold at once."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file = file
+
+    @contextmanager
+    def claim(self, unit: int) -> Iterator[bool]:
+        """Whether the unit is this process's for the length of the context; False: another one works on it."""
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, unit)
+        except OSError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, unit)
+
+
+def claim_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Notes beside the results what they were made with.
+
+    Args:
+        path: a JSON file.
+        settings: flat, of JSON types. Names that the file does not hold yet are added to it.
+
+    Raises:
+        ValueError: the file holds another value; names the first that differs.
+    """
+    before = json.loads(path.read_text()) if path.exists() else {}
+    now = json.loads(json.dumps(settings))
+    for name in sorted(before.keys() & now.keys()):
+        if before[name] != now[name]:
+            raise ValueError(
+                f"{str(path.parent)!r} holds results of another run ({name} was {before[name]!r}, is {now[name]!r}); "
+                "continue with the settings it was made with, or use another --workdir"
+            )
+    if before.keys() < before.keys() | now.keys():
+        text = json.dumps(before | now, indent=1, sort_keys=True) + "\n"
+        write_atomically(path, lambda name: name.write_text(text))
+
+
+def _complete_lines(path: Path) -> str:
+    data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1].decode()
+
+
+def _cut_after_last_newline(file: IO[bytes]) -> int:
+    """Cuts off a half-written last line; returns the length of what remains."""
+    file.seek(0)
+    length = file.read().rfind(b"\n") + 1
+    file.truncate(length)
+    return length
+
+
+@contextmanager
+def _locked(file: IO[bytes]) -> Iterator[None]:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)

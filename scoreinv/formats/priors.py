@@ -1,0 +1,57 @@
+"""Prior files: parameters and their description in one safetensors file, nothing executable."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from scoreinv.formats.files import write_atomically
+
+MAX_PRIOR_BYTES = 2**33
+
+
+def save_prior(path: Path, params, metadata: Mapping[str, Any]) -> None:
+    """Writes a prior: float16 parameters and a JSON description in one safetensors file, nothing executable.
+
+    Args:
+        path: file name ending in .safetensors.
+        params: the network's parameters, a nested dict.
+        metadata: what `build.prior_from` needs to rebuild the network and its SDE.
+    """
+    flat = flax.traverse_util.flatten_dict(params, sep="/")
+    arrays = {name: np.asarray(value, np.float16) for name, value in flat.items()}
+    text = {"scoreinv": json.dumps(metadata)}
+    # Through Python's own writing, so that a full disk is an OSError.
+    write_atomically(path, lambda name: name.write_bytes(safetensors.numpy.save(arrays, text)))
+
+
+def read_prior(path: Path) -> tuple[dict, dict[str, Any]]:
+    """Reads a prior file.
+
+    Args:
+        path: a file written by `save_prior`.
+
+    Returns:
+        (parameters in float32, metadata).
+
+    Raises:
+        ValueError: no such file, not a prior file, or unreasonably large.
+    """
+    if not path.is_file():
+        raise ValueError(
+            f"prior file {str(path)!r} does not exist; train one with --mode=train or name a bundled prior"
+        )
+    if path.stat().st_size > MAX_PRIOR_BYTES:
+        raise ValueError(f"prior file {str(path)!r} has {path.stat().st_size} bytes, more than {MAX_PRIOR_BYTES}")
+    try:
+        with safetensors.safe_open(str(path), "numpy") as file:
+            metadata = json.loads((file.metadata() or {})["scoreinv"])
+            flat = {name: np.asarray(file.get_tensor(name), np.float32) for name in list(file.keys())}
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is not a scoreinv prior file ({error}); see save_prior") from error
+    return flax.traverse_util.unflatten_dict(flat, sep="/"), metadata

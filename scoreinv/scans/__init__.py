@@ -1,0 +1,1 @@
+"""From a scanner's numbers to a measurement: units, geometry, noise."""

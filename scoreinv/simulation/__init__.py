@@ -1,0 +1,1 @@
+"""Simulated objects and scans: phantoms, metal, X-ray spectra, polychromatic projections."""

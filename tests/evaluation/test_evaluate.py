@@ -1,0 +1,206 @@
+"""Evaluation, sweep and tuning on phantoms with an untrained network: resumed, shared, one program, honest splits."""
+
+import importlib.util
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_results import hold
+
+from configs import default
+from experiments.fast import shrink
+from scoreinv.build import slices as selection
+from scoreinv.drivers.evaluate import evaluate
+from scoreinv.drivers.sweep import sweep
+from scoreinv.drivers.tune import parse_ranges, tune
+from scoreinv.evaluation import runner as comparison
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("fast")
+
+
+@pytest.fixture
+def config(folder):
+    config = shrink(default.get_config(), folder)
+    config.operator.center_fraction = 0.1
+    config.baselines = ("direct",)
+    return config
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """The names of the methods whose programs were traced."""
+    seen = []
+    reconstruct = comparison._reconstruct
+
+    def noted(make, *arguments):
+        seen.append(make.method.__name__)
+        return reconstruct(make, *arguments)
+
+    monkeypatch.setattr(comparison, "_reconstruct", noted)
+    return seen
+
+
+def memory_maps():
+    return len(Path("/proc/self/maps").read_text().splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc to count memory maps in")
+def test_programs_that_are_done_with_leave_memory(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "PROGRAMS", 2)
+    config.sweep.over = "method=tv; tv.iterations=1,2"
+    sweep(config, tmp_path / "two")
+    before = memory_maps()
+    config.sweep.over = "method=tv; tv.iterations=3,4,5,6,7,8,9,10"
+    sweep(config, tmp_path / "many")
+    assert memory_maps() < 1.2 * before
+
+
+def untimed(path):
+    return pd.read_csv(path).drop(columns="seconds")
+
+
+def test_evaluation_is_complete_and_resumes(config, tmp_path, traces):
+    config.operator.noise_std = 0.05
+    config.evaluate.slices = 4
+    summary = evaluate(config, tmp_path)
+    whole = untimed(tmp_path / "evaluate.csv")
+    assert list(whole.columns) == [
+        "method", "operator", "subject", "volume", "slice", "psnr", "ssim", "rmse", "network_calls",
+    ]  # fmt: skip
+    assert len(whole) == 8 and set(whole["subject"]) == {"sub-1", "sub-2"}
+    assert {p.name for p in tmp_path.glob("*.png")} == {"4x-best.png", "4x-median.png", "4x-worst.png"}
+    ours, rows = summary[summary["method"] == "scoreinv"].iloc[0], whole[whole["method"] == "scoreinv"]
+    assert ours["psnr_mean"] == pytest.approx(rows["psnr"].mean()) and ours["network_calls"] == 4 * 2 * 5
+    subjects = rows.groupby("subject")["ssim"].mean()
+    assert ours["ssim_subject_std"] == pytest.approx(subjects.std()) and ours["subjects"] == 2
+    assert f"{rows['psnr'].mean():.2f} ± {rows['psnr'].std():.2f}" in (tmp_path / "summary.md").read_text()
+
+    text = (tmp_path / "evaluate.csv").read_text()
+    (tmp_path / "evaluate.csv").write_text(text[: int(0.7 * len(text))])
+    evaluate(config, tmp_path)
+    resumed = untimed(tmp_path / "evaluate.csv")
+    pd.testing.assert_frame_equal(
+        resumed.sort_values(list(whole.columns)), whole.sort_values(list(whole.columns)), rtol=1e-4
+    )
+
+    traces.clear()
+    evaluate(config, tmp_path)
+    assert traces == []  # nothing left to do, nothing compiled
+    config.operator.noise_std = 0.1
+    with pytest.raises(ValueError, match=r"operator.noise_std was 0.05, is 0.1"):
+        evaluate(config, tmp_path)
+
+
+def test_a_sweep_of_lambda_and_acceleration_is_one_program(config, tmp_path, traces):
+    config.sweep.over = "lam=0.1,0.3,0.9; acceleration=2,4"
+    config.operator.noise_std = 0.1
+    summary = sweep(config, tmp_path)
+    assert traces == ["dpir"]
+    assert len(summary) == 6 and summary["psnr_mean"].nunique() == 6
+    assert (tmp_path / "lam.png").exists() and (tmp_path / "acceleration.png").exists()
+    # A row is what an evaluation under its values gives.
+    config.sampler.settings, config.evaluate.methods = "lam=0.9", ("scoreinv",)
+    alone = evaluate(config, tmp_path / "alone")
+    swept = summary[(summary["lam"] == "0.9") & (summary["acceleration"] == "4")]
+    assert float(alone["psnr_mean"].iloc[0]) == pytest.approx(float(swept["psnr_mean"].iloc[0]), rel=1e-4)
+
+
+def test_what_a_killed_process_had_claimed_is_taken_over(config, tmp_path):
+    config.sweep.over = "method=direct; acceleration=2,4,8"
+    holder = hold(tmp_path / "sweep.csv", 0)
+    thread = threading.Timer(0.0, sweep, (config, tmp_path))
+    thread.start()
+    while not (tmp_path / "sweep.csv").exists():
+        thread.join(0.1)
+    thread.join(1.5)
+    # All but the unit of the other process is done, and this one waits for it.
+    assert thread.is_alive() and len(pd.read_csv(tmp_path / "sweep.csv")) == 2
+    holder.send_signal(signal.SIGKILL)
+    holder.communicate()
+    thread.join(60)
+    assert len(pd.read_csv(tmp_path / "sweep.csv")) == 6
+
+
+def test_tuning_sees_validation_subjects_only_and_continues(config, folder, tmp_path, monkeypatch, traces):
+    pytest.importorskip("optuna")
+    splits, load_slices = [], selection.load_slices
+
+    def noted(data, split, *rest):
+        splits.append(split)
+        return load_slices(data, split, *rest)
+
+    monkeypatch.setattr(selection, "load_slices", noted)
+    config.tune.ranges = "lam=0:1; sigma_max=0.1:1:log"
+    config.operator.noise_std = 0.1
+    tune(config, tmp_path / "two", default.get_config())
+    assert set(splits) == {"validation"} and traces == ["dpir"]
+    config.tune.trials = 3
+    best = tune(config, tmp_path / "two", default.get_config())
+    tune(config, tmp_path / "three", default.get_config())
+    two, three = (pd.read_csv(tmp_path / name / "history.csv") for name in ("two", "three"))
+    np.testing.assert_allclose(two, three, rtol=1e-4)
+    assert len(two) == 3 and (tmp_path / "two" / "history.png").exists()
+    assert best["lam"] == pytest.approx(two.loc[two["ssim"].idxmax(), "lam"])
+
+    spec = importlib.util.spec_from_file_location("best", tmp_path / "two" / "best.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    tuned = module.get_config()
+    assert f"lam={best['lam']}" in tuned.sampler.settings and tuned.sampler.sigma_max == best["sigma_max"]
+    assert tuned.baselines == config.baselines and tuned.data.to_dict() == config.data.to_dict()
+
+
+def test_ranges():
+    assert parse_ranges("snr=0:0.4; gamma=0.1:20:log") == {"snr": (0.0, 0.4, False), "gamma": (0.1, 20.0, True)}
+
+
+@pytest.mark.parametrize("text", ["lam", "lam=1", "lam=1:0", "lam=0:1:log", "lam=0:1:ln", "lam=a:b"])
+def test_ranges_that_are_none_get_one_line(text):
+    with pytest.raises(ValueError, match="is no range; write name=low:high"):
+        parse_ranges(text)
+
+
+DRIVERS = {"evaluate": evaluate, "sweep": sweep, "tune": lambda *arguments: tune(*arguments, default.get_config())}
+MISTAKES = [
+    ("evaluate", {"evaluate.split": "train"}, "unknown evaluate.split 'train'; choose one of test, validation"),
+    ("evaluate", {"evaluate.region": "square"}, "unknown evaluate.region 'square'; choose one of all, circle"),
+    ("evaluate", {"evaluate.slices": -1}, "-1 slices"),
+    ("evaluate", {"data.size": 33}, "multiples of 2; set data.size"),
+    ("evaluate", {"operator.oversample": 0}, "oversample=0"),
+    ("evaluate", {"methods": {"dds": {"speed": 1}}}, "methods.dds.speed is no field of sampler; fields: batch_size"),
+    ("sweep", {"sweep.over": "lam=0.1"}, "acceleration or operator.views has several values"),
+    ("sweep", {"sweep.over": "lam=0.1", "sweep.combine": "zip"}, "unknown sweep.combine 'zip'; choose one of grid"),
+    ("tune", {"tune.objective": "rmse"}, "unknown tune.objective 'rmse'; choose one of ssim, psnr"),
+    ("tune", {"tune.ranges": "cg_steps=1:9"}, "'cg_steps' is no float setting of dpir; it takes churn"),
+]
+
+
+@pytest.mark.parametrize(("mode", "change", "message"), MISTAKES, ids=lambda v: str(v)[:30])
+def test_mistakes_get_one_line_and_nothing_is_written(config, mode, change, message, tmp_path):
+    config.operator.acceleration = (2.0, 4.0)
+    for name, value in change.items():
+        section, _, field = name.rpartition(".")
+        (config[section] if section else config)[field] = value
+    with pytest.raises(ValueError, match=message) as error:
+        DRIVERS[mode](config, tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finer_object_and_a_circle_are_scored(config, tmp_path):
+    config.evaluate.methods = ("direct",)
+    plain = evaluate(config, tmp_path / "plain")
+    config.operator.oversample = 2
+    finer = evaluate(config, tmp_path / "finer")
+    config.evaluate.region = "circle"
+    circle = evaluate(config, tmp_path / "circle")
+    scores = [float(s["rmse_mean"].iloc[0]) for s in (plain, finer, circle)]
+    assert abs(scores[1] - scores[0]) < 0.2 * scores[0] and scores[1] != scores[0]
+    assert scores[2] > scores[1]  # the corners are empty

@@ -1,0 +1,322 @@
+"""Training: streamed data, signals, NaN, a full disk, pictures, several processes."""
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import default
+from scoreinv import build
+from scoreinv.datasets.folders import Slice
+from scoreinv.datasets.pipeline import training_batches
+from scoreinv.drivers.prepare import prepare
+from scoreinv.drivers.train import train
+from scoreinv.formats import priors
+from scoreinv.scans.intensity import IntensityScale
+from scoreinv.training import optimization
+
+ROOT = Path(__file__).parents[2]
+
+TINY = {
+    "data.source": "phantom",
+    "data.phantoms": 4,
+    "data.intensity": "none",
+    "data.size": 32,
+    "data.packed_size": 32,
+    "data.crop": 16,
+    "data.views": 2,
+    "data.threads": 2,
+    "data.validation_subjects": ("phantom-1",),
+    "data.validation_fraction": 0.0,
+    "data.test_fraction": 0.0,
+    "model.nf": 4,
+    "model.ch_mult": (1,),
+    "model.patch_size": 2,
+    "model.image_size": 32,
+    "train.steps": 4,
+    "train.batch_size": 4,
+    "train.warmup": 1,
+    "train.decay": "none",
+    "train.checkpoint_every": 2,
+    "train.log_every": 1,
+    "train.sample_every": 0,
+    "train.validation_images": 2,
+    "train.validation_sigmas": (0.1,),
+}
+
+
+@pytest.fixture
+def config():
+    config = default.get_config()
+    config.update_from_flattened_dict(TINY)
+    return config
+
+
+class SmallNetwork(nn.Module):
+    """Compiles in a moment; the loop does not care."""
+
+    remat: bool = False
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x, sigma):
+        h = nn.swish(nn.Conv(32, (3, 3))(x) / sigma[:, None, None, None])
+        return nn.Conv(1, (3, 3))(nn.swish(nn.Conv(32, (3, 3))(h)))
+
+
+@pytest.fixture
+def small_network(monkeypatch):
+    for room in (build, build.priors):
+        monkeypatch.setattr(room, "model", lambda config: SmallNetwork())
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    config = default.get_config()
+    config.update_from_flattened_dict(TINY)
+    return str(prepare(config, tmp_path_factory.mktemp("prepared")))
+
+
+def run_main(workdir, *arguments, **popen):
+    flags = [f"--config.{name}={value}" for name, value in TINY.items()]
+    command = [sys.executable, str(ROOT / "main.py"), f"--config={ROOT}/configs/default.py", "--mode=train"]
+    return subprocess.Popen(
+        [*command, f"--workdir={workdir}", *flags, *arguments], stderr=subprocess.PIPE, text=True, **popen
+    )
+
+
+def wait_for(path, process):
+    while process.poll() is None and not path.exists():
+        os.sched_yield()
+    assert process.poll() is None, process.communicate()
+
+
+def parameters(workdir):
+    return priors.read_prior(workdir / "prior.safetensors")[0]
+
+
+def assert_same(one, other):
+    assert jax.tree.all(jax.tree.map(np.array_equal, parameters(one), parameters(other)))
+
+
+@pytest.mark.parametrize("on_device", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_training_killed_and_resumed_equals_uninterrupted_bit_for_bit(config, packed, tmp_path, on_device):
+    fields = [f"--config.data.packed={packed}", f"--config.data.on_device={on_device}"]
+    process = run_main(tmp_path / "killed", *fields, "--config.train.steps=1000000")
+    wait_for(tmp_path / "killed" / "checkpoints" / "6", process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    newest = max(int(p.name) for p in (tmp_path / "killed" / "checkpoints").iterdir() if p.name.isdigit())
+    config.data.update({"packed": packed, "on_device": on_device})
+    config.train.steps = newest + 3
+    train(config, tmp_path / "killed")
+    train(config, tmp_path / "whole")
+    assert_same(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_sigterm_saves_says_so_and_the_same_command_continues(config, tmp_path):
+    process = run_main(tmp_path, "--config.train.steps=1000000", "--config.train.keep_checkpoints=1")
+    wait_for(tmp_path / "checkpoints" / "2", process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    assert process.returncode == 1 and "Traceback" not in err
+    saved = max(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+    assert f"stopped by SIGTERM; step {saved} is saved: the same command continues" in err.splitlines()[-1]
+    config.train.steps = saved + 1
+    train(config, tmp_path)
+    assert (tmp_path / "checkpoints" / str(saved + 1)).is_dir()
+
+
+def test_nan_stops_with_the_last_good_checkpoint(small_network, config, tmp_path):
+    config.train.steps = 1
+    train(config, tmp_path)
+    before = parameters(tmp_path)
+    config.train.update({"steps": 9, "learning_rate": 1e38, "checkpoint_every": 100})
+    with pytest.raises(FloatingPointError, match=r"nan at step [34]; the checkpoint of step 1 is intact"):
+        train(config, tmp_path)
+    assert jax.tree.all(jax.tree.map(np.array_equal, before, parameters(tmp_path)))
+
+
+@pytest.fixture
+def limit_file_size():
+    """Writes beyond a limit fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_gets_one_line_and_the_checkpoint_before_stays(small_network, config, tmp_path, limit_file_size):
+    config.train.steps = 2
+    train(config, tmp_path)
+    config.train.steps = 4
+    limit_file_size(16384)
+    with pytest.raises(OSError, match=r"the checkpoint of step 2 is intact: make room") as error:
+        train(config, tmp_path)
+    limit_file_size(resource.RLIM_INFINITY)
+    assert "\n" not in str(error.value)
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()] == ["2"]
+    train(config, tmp_path)
+    assert (tmp_path / "checkpoints" / "4").is_dir()
+
+
+def test_unreadable_checkpoints_alone_are_refused_and_kept(small_network, config, tmp_path):
+    config.train.steps = 2
+    train(config, tmp_path)
+    for path in (tmp_path / "checkpoints" / "2").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read with this configuration"):
+        train(config, tmp_path)
+    assert (tmp_path / "checkpoints" / "2").is_dir()
+
+
+def test_pictures_and_curves(small_network, config, tmp_path):
+    config.train.update({"steps": 2, "steps_per_call": 2, "sample_every": 2, "samples": 2, "sample_steps": 2})
+    train(config, tmp_path)
+    assert (tmp_path / "samples" / "2.png").read_bytes()[:4] == b"\x89PNG"
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    for name in (b"train/loss", b"train/images_per_second", b"train/learning_rate", b"validation/sigma_0.1"):
+        assert name in events.read_bytes()
+    assert build.load_prior(str(tmp_path)).shape == (32, 32, 1)
+
+
+def test_bfloat16_is_for_convolutions_alone(config):
+    config.model.dtype = "bfloat16"
+    model = build.model(config.model)
+    x = jax.ShapeDtypeStruct((1, 16, 16, 1), jnp.float32)
+    out, variables = jax.eval_shape(lambda key, x: model.init_with_output(key, x, x[:, 0, 0, 0]), jax.random.key(0), x)
+    assert model.dtype == jnp.bfloat16 and out.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data.source": "folder"}, "names no folder"),
+        ({"data.packed": "missing.npz"}, "does not exist; write it with --mode=prepare"),
+        ({"data.crop": 64}, "give 0 < crop <= size"),
+        ({"data.validation_subjects": ()}, "falls into split 'validation'"),
+        ({"train.batch_size": 0}, "train.batch_size=0"),
+        ({"train.decay": "linear"}, "unknown train.decay 'linear'"),
+        ({"model.dtype": "float16"}, "unknown model.dtype 'float16'; choose one of bfloat16, float32"),
+        ({"model.num_channels": 2}, "training images have 1 channel"),
+    ],
+    ids=str,
+)
+def test_mistakes_get_one_line_and_nothing_is_written(config, change, message, tmp_path):
+    config.update_from_flattened_dict(change)
+    with pytest.raises(ValueError, match=message) as error:
+        train(config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def numbered_slices(count):
+    """Constant images whose brightness is their number."""
+    return [
+        Slice(np.full((8, 8), i / count, np.float32), str(i), i, "", (1.0, 1.0), IntensityScale(1.0, 0.0))
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def still(config):
+    """Augmentation that leaves constant images constant."""
+    config.data.update({"size": 8, "crop": 4, "zoom": (0.6, 0.6), "rotation": 0.0})
+    return config.data
+
+
+def numbers(batch, count):
+    return [round(float(np.median(image)) * count) for image in batch]
+
+
+def test_processes_share_every_epoch_and_orders_differ_between_epochs(still):
+    iterators = [training_batches(numbered_slices(12), still, 3, 0, process, 2) for process in range(2)]
+    epochs = [[n for it in iterators for _ in range(2) for n in numbers(next(it), 12)] for _ in range(2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(12))
+    assert epochs[0] != epochs[1]
+
+
+def test_an_iterator_goes_on_where_its_state_was_saved(still):
+    still.update({"zoom": (0.5, 1.0), "rotation": 30.0})
+    whole, resumed = (training_batches(numbered_slices(5), still, 2, 7) for _ in range(2))
+    for _ in range(4):
+        next(whole)
+    resumed.set_state(whole.get_state())
+    np.testing.assert_array_equal(next(whole), next(resumed))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.slow
+def launch_processes(workdir, count, devices, *arguments):
+    """As many processes of one run, each with so many virtual devices."""
+    env = dict(os.environ, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}", JAX_PLATFORMS="cpu")
+    env["JAX_CPU_COLLECTIVES_IMPLEMENTATION"] = "gloo"
+    if count > 1:
+        arguments = (*arguments, f"--coordinator_address=localhost:{free_port()}", f"--num_processes={count}")
+    ids = [[f"--process_id={i}"] if count > 1 else [] for i in range(count)]
+    return [run_main(workdir, *arguments, *number, env=env) for number in ids]
+
+
+def test_two_processes_of_two_devices_equal_one_process_of_four(tmp_path):
+    for process in [*launch_processes(tmp_path / "two", 2, 2), *launch_processes(tmp_path / "one", 1, 4)]:
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    one, two = parameters(tmp_path / "one"), parameters(tmp_path / "two")
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), one, two)
+    assert sorted(p.name for p in (tmp_path / "two" / "checkpoints").iterdir()) == ["2", "4"]
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
+    pair = launch_processes(tmp_path, 2, 1, "--config.train.steps=1000000")
+    wait_for(tmp_path / "checkpoints" / "4", pair[0])
+    pair[1].send_signal(signal.SIGTERM)
+    last = [process.communicate(timeout=120)[1].splitlines()[-1] for process in pair]
+    saved = max(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
+    assert all(f"stopped by SIGTERM; step {saved} is saved" in line for line in last), last
+    assert all(process.returncode for process in pair)
+
+
+def first_update(config, params, gradient):
+    optimizer = optimization.make_optimizer(config.train)
+    state = optimizer.init(params)
+    # The first learning rate of the warm-up is zero.
+    for _ in range(2):
+        updates, state = optimizer.update(gradient, state, params)
+    return updates
+
+
+def test_muon_moves_a_kernel_by_an_orthogonal_matrix_and_a_bias_like_adam(config):
+    params = {"kernel": jnp.zeros((3, 3, 4, 8)), "bias": jnp.zeros(8)}
+    gradient = jax.tree.map(lambda p: jax.random.normal(jax.random.key(1), p.shape), params)
+    config.train.update({"learning_rate": 1e-2, "warmup": 1, "decay": "none", "clip": 1e9})
+    config.train.optimizer = "muon"
+    muon = first_update(config, params, gradient)
+    config.train.optimizer = "adam"
+    adam = first_update(config, params, gradient)
+    np.testing.assert_allclose(muon["bias"], adam["bias"], rtol=0.2)  # its Adam looks a step ahead (Nesterov)
+    singular = np.linalg.svd(np.reshape(muon["kernel"], (36, 8)), compute_uv=False)
+    # 0.2 sqrt(36) times the learning rate each, as far as five Newton-Schulz steps make them equal
+    assert np.all(abs(singular / (1e-2 * 0.2 * 6) - 1) < 0.35)
+    assert singular.max() / singular.min() < 1.8 < np.linalg.cond(np.reshape(gradient["kernel"], (36, 8)))
+
+
+def test_unknown_optimizer(config):
+    config.train.optimizer = "adamw"
+    with pytest.raises(ValueError, match="adam, muon"):
+        optimization.make_optimizer(config.train)
