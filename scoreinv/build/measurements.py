@@ -9,7 +9,7 @@ import numpy as np
 from scoreinv.build.names import choose
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
-from scoreinv.scans.measurement import read_mask
+from scoreinv.scans.masks import read_mask
 from scoreinv.simulation import metal
 from scoreinv.simulation.polychromatic import HounsfieldWindow
 from scoreinv.simulation.scanner import Scanner, Simulated

@@ -10,13 +10,13 @@ from absl import logging
 from jaxtyping import Array, Float
 
 from scoreinv import build
+from scoreinv.build.scans import read_scan
 from scoreinv.datasets.examples import EXAMPLES
 from scoreinv.datasets.resample import resize
 from scoreinv.formats.images import read_image
 from scoreinv.operators.base import Measurement, check_measurement
 from scoreinv.prior import Prior, side_multiple
 from scoreinv.scans.intensity import to_unit_range
-from scoreinv.scans.measurement import read_measurement
 
 
 class Task(NamedTuple):
@@ -53,11 +53,11 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
     """
     prior = build.load_prior(config.prior, config.sampler.remat)
     if config.measurement:
-        measurement, scale = read_measurement(Path(config.measurement), config.operator.noise_std)
-        shape = image_shape(measurement)
+        scan = read_scan(Path(config.measurement), config)
+        shape = image_shape(scan.measurement)
         prior = build.fit_channels(prior, shape[2])
         _check_grid(prior, shape)
-        tasks = [Task(Path(config.measurement).stem, None, measurement, scale)]
+        tasks = [Task(scan.name, None, scan.measurement, scan.scale)]
     else:
         tasks = [task for name in config.images for task in _simulated(config, prior, name)]
     for task in tasks:

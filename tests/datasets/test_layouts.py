@@ -6,7 +6,6 @@ import sys
 import nibabel
 import numpy as np
 import pytest
-from tests.formats.test_images import write_slice
 
 from configs import default
 from scoreinv import build
@@ -14,6 +13,7 @@ from scoreinv.datasets import array_records as dataset
 from scoreinv.datasets.folders import scan_slices
 from scoreinv.datasets.slices import load_slices
 from scoreinv.drivers.prepare import prepare
+from tests.formats.test_images import write_slice
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.formats.test_images import write_slice
 
 from configs import default
 from scoreinv.datasets.folders import Slice, folder_scans, scan_slices, volume_files
@@ -14,6 +13,7 @@ from scoreinv.datasets.splits import split_of
 from scoreinv.datasets.views import prepared, random_view, view
 from scoreinv.drivers.prepare import prepare
 from scoreinv.scans.intensity import IntensityScale
+from tests.formats.test_images import write_slice
 
 
 def make_slice(subject, index=0, size=8, seed=0):

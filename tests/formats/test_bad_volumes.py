@@ -8,11 +8,11 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from tests.formats.test_images import write_slice
 
 from configs import default
 from scoreinv.drivers.prepare import prepare
 from scoreinv.drivers.train import train
+from tests.formats.test_images import write_slice
 
 ROOT = Path(__file__).parents[2]
 

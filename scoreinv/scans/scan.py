@@ -1,0 +1,59 @@
+"""A scan: measured data with geometry, unit and noise, as a reconstruction takes it and its result is written."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scoreinv.operators.base import LinearOperator, Measurement, check_mask
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One image's measured data.
+
+    Attributes:
+        name: names its rows, figure and files.
+        measurement: what a method gets, scaled so that the image lies in [0, 1].
+        scale: an image x of a method is `scale * x + offset` in `unit`.
+        offset: see `scale`.
+        unit: of the image: that of the data where "" ("HU", "1/mm").
+        spacing: (row, column) pixel spacing in mm; None where nothing says it.
+        notes: what was recognised, guessed or done about the data, one line each.
+    """
+
+    name: str
+    measurement: Measurement
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
+    spacing: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def scaled_scan(name: str, y: np.ndarray, mask: np.ndarray, transform, noise_std: float, **about) -> Scan:
+    """The scan of data y in any unit, divided by the size of its one-shot image.
+
+    Args:
+        name: of the scan.
+        y: coefficients of the transform's shape.
+        mask: 1 where y was measured; broadcasts to it.
+        transform: T of A = P(mask) T.
+        noise_std: standard deviation of the noise on each real number, in the unit of y.
+        about: further fields of `Scan`.
+
+    Raises:
+        ValueError: a mask that does not fit, NaN or Inf, or nothing but zeros.
+    """
+    check_mask(mask, y.shape)
+    bad = int(np.sum(~np.isfinite(y)))
+    if bad:
+        raise ValueError(f"{name!r} holds NaN or Inf in {bad} of {y.size} samples; zero them in data and mask")
+    operator = LinearOperator(jnp.asarray(mask), transform)
+    measured: jax.Array = jnp.asarray(mask * y)
+    scale = float(jnp.percentile(jnp.linalg.norm(operator.inverse(measured), axis=-1), 99.8))
+    if not scale > 0:
+        raise ValueError(f"{name!r} holds zeros only where the mask is 1; check data and mask")
+    measurement = Measurement(measured / scale, operator, jnp.float32(noise_std / scale))
+    return Scan(name, measurement, scale, **about)
