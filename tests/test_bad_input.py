@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import main
 from configs import default
-from scoreinv import build
+from scoreinv import build, cli
 from scoreinv.build.tasks import make_tasks
 from scoreinv.formats import priors
 
@@ -88,12 +87,13 @@ def refusal(folder, changes, mode, monkeypatch, workdir):
           for k, v in changes.items()}  # fmt: skip
     config.update_from_flattened_dict(at)
     for flag, value in {"config_flag": config, "mode_flag": mode, "workdir_flag": str(workdir)}.items():
-        monkeypatch.setattr(main, flag, SimpleNamespace(value=value))
-    main.flags.FLAGS.mark_as_parsed()  # the other flags have their defaults
-    monkeypatch.setattr(main.config_flags, "get_config_filename", lambda _: "default.py")
+        monkeypatch.setattr(cli, flag, SimpleNamespace(value=value))
+    cli.flags.FLAGS.mark_as_parsed()  # the other flags have their defaults
+    monkeypatch.setattr(cli.config_flags, "get_config_filename", lambda _: "default.py")
+    monkeypatch.setattr(cli.config_flags, "get_override_values", lambda _: {})
     monkeypatch.delenv("SCOREINV_TRACEBACK", raising=False)
     with pytest.raises(SystemExit) as end:
-        main.main(["main.py"])
+        cli.run(["scoreinv"])
     return end.value.code
 
 
@@ -119,11 +119,11 @@ MISTAKES = [
     ({"operator.mask": "line.npy"}, "mask"),
     ({"operator.mask": "spiral"}, "unknown operator.mask"),
     ({"operator.acceleration": (64.0,)}, "acceleration 64"),
-    ({"operator.acceleration": (0.5,)}, "acceleration 0.5"),
+    ({"operator.acceleration": (0.5,)}, "acceleration=(0.5,); give finite numbers from 1"),
     ({"operator.noise_std": -1.0}, "noise_std=-1"),
     ({"operator.noise_std": float("nan")}, "noise_std=nan"),
     ({"operator.modality": "pet"}, "unknown operator.modality 'pet'"),
-    ({**CT, "operator.views": (0,)}, "views=0"),
+    ({**CT, "operator.views": (0,)}, "views=(0,); give integers from 1"),
     ({**CT, "operator.mask": "limited_angle", "operator.degrees": 200.0}, "degrees=200"),
     ({"measurement": "missing.npz"}, "'missing.npz' does not exist"),
     ({"measurement": "bytes.npz"}, "is not an .npz file"),
@@ -145,7 +145,7 @@ MISTAKES = [
     ({"prior": "json.safetensors"}, "is not a scoreinv prior file"),
     ({"sampler.method": "ddsm"}, "unknown sampler.method 'ddsm'"),
     ({"sampler.settings": "churn=high"}, "needs a value of type float"),
-    ({"baselines": ("bm3d",)}, "unknown baseline 'bm3d'"),
+    ({"baselines": ("bm3d",)}, "unknown baselines 'bm3d'"),
     ({"slice_index": 99}, "slice_index=99"),
 ]
 

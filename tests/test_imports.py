@@ -14,6 +14,7 @@ LAYERS = [
     {"training", "evaluation", "datasets", "scans", "simulation"},
     {"build"},
     {"drivers"},
+    {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
