@@ -1,6 +1,5 @@
 """Configuration to networks, losses, training data and priors."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,8 @@ from scoreinv.datasets.folders import folder_scans
 from scoreinv.datasets.layouts import brats_scans, ldct_scans, lidc_scans
 from scoreinv.datasets.phantoms import phantom_scans
 from scoreinv.datasets.slices import Source
-from scoreinv.formats.priors import read_prior
+from scoreinv.formats.guard import FileError, read_json, reading, shown
+from scoreinv.formats.priors import PRIOR, read_prior
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import flatten_config, import_score_sde
@@ -25,6 +25,7 @@ from scoreinv.training import losses
 SDES = {"ve": VESDE, "vp": VPSDE, "subvp": SubVPSDE}
 PARAMETERIZATIONS = ("edm", "score")
 DTYPES = {"bfloat16": jnp.bfloat16, "float32": jnp.float32}
+MAX_SIDE = 4096
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SOURCES: dict[str, Source] = {
     "brats": brats_scans,
@@ -161,7 +162,19 @@ def load_prior(name_or_path: str, remat: bool = False) -> Prior:
     folder = Path(name_or_path)
     if (folder / "config.json").is_file():
         return _published_prior(folder, remat)
-    return prior_from(*read_prior(prior_path(name_or_path)), remat)
+    path = prior_path(name_or_path)
+    parameters, metadata = read_prior(path)
+    with reading(path, PRIOR):
+        return _checked(prior_from(parameters, metadata, remat), path)
+
+
+def _checked(prior: Prior, path: Path) -> Prior:
+    """The prior, if its network takes its parameters and images of its shape."""
+    if len(prior.shape) != 3 or not all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in prior.shape):
+        raise FileError(f"{shown(path)} is of images {prior.shape}; allowed: (H, W, C), sides of 1 to {MAX_SIDE}")
+    image, time = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (prior.shape, ()))
+    jax.eval_shape(prior.score_fn, image, time)
+    return prior
 
 
 def _published_prior(folder: Path, remat: bool) -> Prior:
@@ -171,14 +184,7 @@ def _published_prior(folder: Path, remat: bool) -> Prior:
         raise ValueError(
             f"{str(folder)!r} holds config.json but no checkpoint_<step> file; put the checkpoint beside it"
         )
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{str(folder / 'config.json')!r} is not JSON ({error}); write the model fields as JSON"
-        ) from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{str(folder / 'config.json')!r} is no JSON object; write the model fields by name")
+    config = read_json(folder / "config.json", "a JSON object of the model fields")
     network, params = import_score_sde(checkpoints[-1], config)
     network = network.clone(remat=remat)
     fields = {"sigma_min": 0.01, "sigma_max": 128.0, "beta_min": 0.1, "beta_max": 20.0} | flatten_config(config)

@@ -14,7 +14,7 @@ from scoreinv.datasets.folders import Scan, Slice, scan_slices
 from scoreinv.datasets.packing import LEVELS
 from scoreinv.datasets.splits import assigned_split, check_disjoint
 from scoreinv.datasets.views import prepared
-from scoreinv.formats.volume import ImageError
+from scoreinv.formats.guard import FileError
 from scoreinv.scans.intensity import IntensityScale
 
 FILE_FORMAT = "array_record"
@@ -109,7 +109,7 @@ def write_dataset(name: str, scans: Sequence[Scan], data, folder: Path) -> Path:
         The folder of its files.
     """
     if any(folder.glob(f"{name}/*/dataset_info.json")):
-        raise ImageError(f"{str(folder / name)!r} holds a dataset already; remove it or use another --workdir")
+        raise FileError(f"{str(folder / name)!r} holds a dataset already; remove it or use another --workdir")
     tfds.disable_progress_bar()  # its bars know no total; the scans have one
     builder = type(name, (SliceDataset,), {"name": name}, skip_registration=True)(scans, data, str(folder))
     with contextlib.redirect_stdout(io.StringIO()):  # its messages speak of a download
@@ -134,7 +134,7 @@ class SliceSource:
             subjects = builder.info.metadata["subjects"]
         except Exception as error:
             message = " ".join(str(error).split())
-            raise ImageError(
+            raise FileError(
                 f"{str(folder)!r} is no prepared dataset ({message[:200]}); write it with --mode=prepare"
             ) from error
         check_disjoint(folder, subjects)
@@ -149,7 +149,7 @@ class SliceSource:
             return _decode(self._source[index])
         except Exception as error:
             message = " ".join(str(error).split())
-            raise ImageError(
+            raise FileError(
                 f"cannot read {str(self._folder)!r} ({message[:200]}); write it again with --mode=prepare"
             ) from error
 

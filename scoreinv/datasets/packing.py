@@ -1,6 +1,5 @@
 """One file of prepared slices: opens with numpy alone, holds nothing executable, and travels to another machine."""
 
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -8,10 +7,12 @@ import numpy as np
 
 from scoreinv.datasets.folders import Slice
 from scoreinv.datasets.splits import SPLITS, check_disjoint
-from scoreinv.formats.volume import ImageError
+from scoreinv.formats.guard import FREE_BYTES, FileError, check_file, reading, shown
+from scoreinv.formats.numpy_arrays import open_npz
 from scoreinv.scans.intensity import IntensityScale
 
-MAX_GIB = 64.0
+MAX_BYTES = 2**34
+PACKED = "a packed file written by --mode=prepare"
 LEVELS = 2**16 - 1  # images are stored as 16-bit integers: finer than any scanner's 12 bits
 
 
@@ -64,30 +65,19 @@ def read_packed(path: Path, split: str) -> Iterator[Slice]:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of the file, after a look at the sizes it declares."""
-    if not path.is_file():
-        raise ImageError(f"packed file {str(path)!r} does not exist; write it with --mode=prepare")
     names = ("images", "split", "subject", "index", "modality", "spacing", "scale")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_size(path, [archive.getinfo(f"{name}.npy") for name in names])
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in names}
-    except ImageError:
-        raise
-    except Exception as error:  # damage makes zipfile, zlib and numpy raise almost anything
-        message = " ".join(str(error).split())
-        raise ImageError(
-            f"{str(path)!r} is no packed file or is damaged ({message}); write it again with --mode=prepare"
-        ) from error
-    images, count = arrays["images"], len(arrays["images"])
-    if images.dtype != np.uint16 or images.ndim != 3 or any(len(a) != count for a in arrays.values()):
-        raise ImageError(
-            f"{str(path)!r} holds images {images.dtype} {images.shape}; write it again with --mode=prepare"
-        )
-    return arrays
+    with reading(path, PACKED), open_npz(path, _allowed_bytes(path), PACKED) as file:
+        arrays = file.read_all(names)
+        kinds = [arrays[name].dtype.kind for name in names]
+        shapes = [arrays[name].shape[1:] for name in names[1:]]
+        if arrays["images"].dtype != np.uint16 or arrays["images"].ndim != 3 or kinds[1:] != list("UUiUff"):
+            found = f"images {arrays['images'].dtype} {arrays['images'].shape}"
+            raise FileError(f"{shown(path)} holds {found}; expected {PACKED}: write it again with --mode=prepare")
+        if len({len(array) for array in arrays.values()}) > 1 or shapes != [(), (), (), (), (2,), (2,)]:
+            raise FileError(f"{shown(path)} holds arrays of different lengths; write it again with --mode=prepare")
+        return arrays
 
 
-def _check_size(path: Path, members: list[zipfile.ZipInfo]) -> None:
-    gib = sum(member.file_size for member in members) / 2**30
-    if gib > MAX_GIB:
-        raise ImageError(f"{str(path)!r} declares {gib:.3g} GiB; allowed: up to {MAX_GIB:g} GiB: make it smaller")
+def _allowed_bytes(path: Path) -> int:
+    # Slices of 16 bits compress two to ten times.
+    return min(MAX_BYTES, max(FREE_BYTES, 20 * check_file(path, PACKED).stat().st_size))

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scoreinv.formats.volume import ImageError
+from scoreinv.formats.guard import FileError
 
 SPLITS = ("train", "validation", "test")
 
@@ -54,7 +54,7 @@ def check_disjoint(path: Path, subjects: Mapping[str, Sequence[str]]) -> None:
     names = [name for split in subjects.values() for name in split]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ImageError(
+        raise FileError(
             f"{str(path)!r} has subject {twice[0]!r} in several splits; a subject may be in one: write it again with "
             "--mode=prepare"
         )

@@ -1,29 +1,71 @@
 """Files of named arrays: what scanner data comes in when no vendor's format holds it."""
 
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from scoreinv.formats.bart import read_cfl
+from scoreinv.formats.guard import FileError, check_file, shown
+from scoreinv.formats.hdf5 import open_hdf5, read_datasets
+from scoreinv.formats.matlab import read_matlab
+from scoreinv.formats.numpy_arrays import open_npz, read_npy
+
 Arrays = dict[str, np.ndarray]
 
 
+def _npz(path: Path) -> Arrays:
+    with open_npz(path) as file:
+        return file.read_all()
+
+
+def _npy(path: Path) -> Arrays:
+    return _one(np.array(read_npy(path)))
+
+
+def _hdf5(path: Path) -> Arrays:
+    with open_hdf5(path) as file:
+        return read_datasets(file, path)
+
+
+def _cfl(path: Path) -> Arrays:
+    return _one(read_cfl(path))
+
+
+def _one(array: np.ndarray) -> Arrays:
+    """An array without a name is called by what it is: complex numbers are k-space, real ones a sinogram."""
+    return {"kspace" if array.dtype.kind == "c" else "sinogram": array}
+
+
+# Ending of the file's name -> its reader.
+READERS: dict[str, Callable[[Path], Arrays]] = {
+    ".npz": _npz,
+    ".npy": _npy,
+    ".mat": read_matlab,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".cfl": _cfl,
+    ".hdr": _cfl,
+}
+
+
 def read_arrays(path: Path) -> Arrays:
-    """The arrays of an .npz file by name.
+    """The arrays of a file by name: .npz, MATLAB .mat, HDF5; .npy and BART's .cfl, which hold one.
 
     Args:
         path: the file.
 
     Returns:
-        Name -> array, as stored.
+        Name -> array, as stored; MATLAB's in MATLAB's order of axes, BART's with coils before the image's axes.
 
     Raises:
-        ValueError: missing or unreadable file.
+        ValueError: missing, unreadable or oversized file, or another kind of file.
     """
-    if not path.is_file():
-        raise ValueError(f"measurement file {str(path)!r} does not exist; give an .npz file with kspace or sinogram")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{str(path)!r} is not an .npz file ({error}); write it with numpy.savez") from error
+    path = Path(path)
+    choices = ", ".join(READERS)
+    read = READERS.get(path.suffix.lower())
+    if read is None and path.is_file():
+        raise FileError(f"{shown(path)} is no file of measured arrays; allowed: {choices}")
+    check_file(path, f"a measurement: {choices}")
+    assert read is not None
+    return read(path)

@@ -7,7 +7,8 @@ import numpy as np
 import pydicom
 from pydicom.pixels import apply_rescale
 
-from scoreinv.formats.volume import ImageError, Volume, check_size, to_axial
+from scoreinv.formats.guard import FileError, check_bytes
+from scoreinv.formats.volume import Volume, to_axial
 
 AIR_HU = -1024.0
 
@@ -26,13 +27,13 @@ def read_dicom(files: list[Path], path: Path) -> Volume:
         ValueError: no file, several series or sizes, missing or doubled slices, undecodable pixels.
     """
     if not files:
-        raise ImageError(f"folder {str(path)!r} holds no DICOM file; give a folder with the files of one series")
+        raise FileError(f"folder {str(path)!r} holds no DICOM file; give a folder with the files of one series")
     headers = [_dicom_header(file) for file in files]
     _check_series(headers, path)
     if len(headers) > 1:
         headers = _by_position(headers, path)
     first = headers[0]
-    check_size((len(headers), first.Rows, first.Columns), path)
+    check_bytes((len(headers), first.Rows, first.Columns), np.float32, path)
     modality = first.get("Modality", "")
     values = np.stack([_pixels(header, path) for header in headers])
     row_spacing, column_spacing = (float(s) for s in first.get("PixelSpacing", (1.0, 1.0)))
@@ -51,12 +52,12 @@ def _dicom_header(file: Path) -> pydicom.Dataset:
     try:
         header = pydicom.dcmread(file)
     except pydicom.errors.InvalidDicomError as error:
-        raise ImageError(f"{str(file)!r} is not a DICOM file; give .dcm files") from error
+        raise FileError(f"{str(file)!r} is not a DICOM file; give .dcm files") from error
     frames, samples = int(header.get("NumberOfFrames", 1) or 1), header.get("SamplesPerPixel", 1)
     if "PixelData" not in header or frames != 1 or samples != 1:
         found = f"{frames} frames of {samples} samples" if "PixelData" in header else "no pixel data"
-        raise ImageError(f"{str(file)!r} holds {found}; allowed: one gray image per file: convert others to NIfTI")
-    check_size((header.Rows, header.Columns), file)
+        raise FileError(f"{str(file)!r} holds {found}; allowed: one gray image per file: convert others to NIfTI")
+    check_bytes((header.Rows, header.Columns), np.float32, file)
     return header
 
 
@@ -64,7 +65,7 @@ def _check_series(headers: list[pydicom.Dataset], path: Path) -> None:
     series = {str(header.get("SeriesInstanceUID", "")) for header in headers}
     sizes = {(header.Rows, header.Columns) for header in headers}
     if len(series) > 1 or len(sizes) > 1:
-        raise ImageError(
+        raise FileError(
             f"{str(path)!r} mixes {len(series)} series and image sizes {sorted(sizes)}; allowed: one series of one "
             "size per folder: move the others out or name one file"
         )
@@ -78,14 +79,14 @@ def _normal(header: pydicom.Dataset) -> np.ndarray:
 def _by_position(headers: list[pydicom.Dataset], path: Path) -> list[pydicom.Dataset]:
     """Sorts the slices of a series along their normal; refuses gaps and doubles."""
     if any("ImagePositionPatient" not in h or "ImageOrientationPatient" not in h for h in headers):
-        raise ImageError(f"{str(path)!r} holds slices without position or orientation; name one file instead")
+        raise FileError(f"{str(path)!r} holds slices without position or orientation; name one file instead")
     normal = _normal(headers[0])
     position = np.array([normal @ np.asarray(h.ImagePositionPatient, float) for h in headers])
     order = np.argsort(position)
     gaps = np.diff(position[order])
     typical = np.median(gaps)
     if gaps.min() < 0.5 * typical or gaps.max() > 1.5 * typical or typical < 1e-3:
-        raise ImageError(
+        raise FileError(
             f"{str(path)!r}: neighbouring slices are {gaps.min():.3g} to {gaps.max():.3g} mm apart; allowed: "
             f"evenly spaced slices (typical here {typical:.3g} mm): add the missing or remove the doubled files"
         )
@@ -115,7 +116,7 @@ def _pixels(header: pydicom.Dataset, path: Path) -> np.ndarray:
         syntax = header.file_meta.get("TransferSyntaxUID", "")
         name = getattr(syntax, "name", str(syntax))
         message = " ".join(str(error).split())
-        raise ImageError(
+        raise FileError(
             f"cannot decode the pixels of {str(path)!r}, transfer syntax {name!r} ({message}); allowed: uncompressed "
             "and JPEG 2000: convert the file, or copy it again if it is truncated"
         ) from error

@@ -5,7 +5,6 @@ to posterior, columns from the patient's right to left. NIfTI and DICOM say wher
 npy, npz and HDF5 do not and are taken as they are.
 """
 
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -16,7 +15,10 @@ from jaxtyping import Shaped
 from pydicom.misc import is_dicom
 
 from scoreinv.formats.dicom import read_dicom
-from scoreinv.formats.volume import ImageError, Volume, check_size, to_axial
+from scoreinv.formats.guard import FileError, check_bytes, reading
+from scoreinv.formats.hdf5 import datasets, open_hdf5, read_dataset
+from scoreinv.formats.numpy_arrays import open_npz, read_npy
+from scoreinv.formats.volume import Volume, to_axial
 
 SUFFIXES = (".nii", ".nii.gz", ".dcm", ".npy", ".npz", ".h5", ".hdf5")
 
@@ -40,7 +42,7 @@ def read_image(path: str | Path, key: str = "", index: int = 0) -> Volume:
     """
     path = Path(path)
     if not path.exists():
-        raise ImageError(f"image file {str(path)!r} does not exist; check the path")
+        raise FileError(f"image file {str(path)!r} does not exist; check the path")
     return _checked(path, lambda: _read(path, key, index))
 
 
@@ -51,19 +53,11 @@ def read_series(files: Sequence[Path]) -> Volume:
 
 def _checked(path: Path, read: Callable[[], Volume]) -> Volume:
     """What `read` returns, if finite; one line about `path` for whatever goes wrong."""
-    try:
+    with reading(path, "an image file"):
         volume = read()
-    except ImageError:
-        raise
-    except Exception as error:
-        # Damage makes the parsers below raise almost anything, from zlib.error to tokenize.TokenError.
-        message = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(
-            f"cannot read {str(path)!r} ({message}); the file is damaged or truncated: copy it again"
-        ) from error
     bad = volume.values.size - np.count_nonzero(np.isfinite(volume.values))
     if bad:
-        raise ImageError(
+        raise FileError(
             f"{str(path)!r} holds {bad} NaN or Inf values; only finite images are allowed: repair or mask them"
         )
     return volume
@@ -76,34 +70,34 @@ def _read(path: Path, key: str, index: int) -> Volume:
     if name.endswith((".nii", ".nii.gz")):
         return _read_nifti(path, index)
     if name.endswith(".npy"):
-        return _read_npy(path)
+        return _from_array(read_npy(path), path)
     if name.endswith(".npz"):
         return _read_npz(path, key)
     if name.endswith((".h5", ".hdf5")):
         return _read_hdf5(path, key)
     if is_dicom(path):
         return read_dicom([path], path)
-    raise ImageError(f"{str(path)!r} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
+    raise FileError(f"{str(path)!r} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
 
 
 def _read_nifti(path: Path, index: int) -> Volume:
     image = cast(nibabel.spatialimages.SpatialImage, nibabel.load(path))
     if len(image.shape) not in (3, 4):
-        raise ImageError(f"{str(path)!r} has shape {image.shape}; allowed: [x, y, z] or [x, y, z, volume]: reshape it")
+        raise FileError(f"{str(path)!r} has shape {image.shape}; allowed: [x, y, z] or [x, y, z, volume]: reshape it")
     if len(image.shape) == 4 and not -image.shape[3] <= index < image.shape[3]:
-        raise ImageError(f"{str(path)!r} has no volume {index}; allowed: 0 to {image.shape[3] - 1}: change the index")
-    check_size(image.shape[:3], path)
+        raise FileError(f"{str(path)!r} has no volume {index}; allowed: 0 to {image.shape[3] - 1}: change the index")
+    check_bytes(image.shape[:3], np.float32, path)
     stored = image.dataobj[..., index] if len(image.shape) == 4 else image.dataobj
     return Volume(*to_axial(np.asarray(stored, np.float32), image.affine))
 
 
 def _from_array(stored: Shaped[np.ndarray, "..."], path: Path) -> Volume:
     if stored.ndim not in (2, 3) or stored.dtype.kind not in "iuf":
-        raise ImageError(
+        raise FileError(
             f"{str(path)!r} holds {stored.dtype} of shape {stored.shape}; allowed: real numbers [H, W] or "
             "[slices, H, W]: take magnitudes, drop further axes"
         )
-    check_size(stored.shape, path)
+    check_bytes(stored.shape, np.float32, path)
     return Volume(np.array(stored, np.float32).reshape(-1, *stored.shape[-2:]))
 
 
@@ -113,38 +107,15 @@ def _chosen_key(keys: list[str], key: str, path: Path) -> str:
     if not key and len(keys) == 1:
         return keys[0]
     choices = ", ".join(sorted(keys)) or "none, the file is empty"
-    raise ImageError(f"key {key!r} does not name one array of {str(path)!r}; choose one of {choices}")
-
-
-def _read_npy(path: Path) -> Volume:
-    return _from_array(np.load(path, mmap_mode="r", allow_pickle=False), path)
-
-
-def _npy_shape(file) -> tuple[int, ...]:
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return header(file)[0]
+    raise FileError(f"key {key!r} does not name one array of {str(path)!r}; choose one of {choices}")
 
 
 def _read_npz(path: Path, key: str) -> Volume:
-    with zipfile.ZipFile(path) as archive:
-        name = _chosen_key([name.removesuffix(".npy") for name in archive.namelist()], key, path) + ".npy"
-        with archive.open(name) as member:
-            shape = _npy_shape(member)
-        check_size(shape, path)
-        with archive.open(name) as member:
-            stored = np.lib.format.read_array(member, allow_pickle=False)
-    return _from_array(stored, path)
+    with open_npz(path) as file:
+        return _from_array(file[_chosen_key(list(file), key, path)], path)
 
 
 def _read_hdf5(path: Path, key: str) -> Volume:
-    try:
-        import h5py
-    except ImportError as error:
-        raise ImageError(f"reading {str(path)!r} needs h5py; install it: pip install h5py") from error
-    with h5py.File(path, "r") as file:
-        names: list[str] = []
-        file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
-        stored = file[_chosen_key(names, key, path)]
-        check_size(stored.shape, path)
-        return _from_array(stored[()], path)
+    with open_hdf5(path) as file:
+        found = datasets(file)
+        return _from_array(read_dataset(found[_chosen_key(list(found), key, path)], path), path)

@@ -11,8 +11,9 @@ import safetensors
 import safetensors.numpy
 
 from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import check_file, check_total, json_object, reading
 
-MAX_PRIOR_BYTES = 2**33
+PRIOR = "a prior written by --mode=train, or the name of a bundled one"
 
 
 def save_prior(path: Path, params, metadata: Mapping[str, Any]) -> None:
@@ -42,16 +43,10 @@ def read_prior(path: Path) -> tuple[dict, dict[str, Any]]:
     Raises:
         ValueError: no such file, not a prior file, or unreasonably large.
     """
-    if not path.is_file():
-        raise ValueError(
-            f"prior file {str(path)!r} does not exist; train one with --mode=train or name a bundled prior"
-        )
-    if path.stat().st_size > MAX_PRIOR_BYTES:
-        raise ValueError(f"prior file {str(path)!r} has {path.stat().st_size} bytes, more than {MAX_PRIOR_BYTES}")
-    try:
+    path = check_file(path, PRIOR)
+    with reading(path, PRIOR):
+        check_total([((path.stat().st_size,), "u1")], path)
         with safetensors.safe_open(str(path), "numpy") as file:
-            metadata = json.loads((file.metadata() or {})["scoreinv"])
+            metadata = json_object((file.metadata() or {})["scoreinv"], path, PRIOR)
             flat = {name: np.asarray(file.get_tensor(name), np.float32) for name in list(file.keys())}
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is not a scoreinv prior file ({error}); see save_prior") from error
-    return flax.traverse_util.unflatten_dict(flat, sep="/"), metadata
+        return flax.traverse_util.unflatten_dict(flat, sep="/"), metadata

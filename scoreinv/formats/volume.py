@@ -1,18 +1,10 @@
 """What every reader returns, and what all of them share: the size limit and the axial layout."""
 
-import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import nibabel
 import numpy as np
 from jaxtyping import Float
-
-MAX_GIB = 4.0
-
-
-class ImageError(ValueError):
-    """A file that cannot be used, said in one line."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +24,6 @@ class Volume:
     modality: str = ""
     subject: str = ""
     unit: str = ""
-
-
-def check_size(shape: tuple[int, ...], path: Path) -> None:
-    """Refuses what the header declares before anything is allocated for it."""
-    gib = math.prod(shape) * 4 / 2**30
-    if not 0 < gib <= MAX_GIB:
-        raise ImageError(
-            f"{str(path)!r} declares shape {tuple(shape)} ({gib:.3g} GiB as float32); allowed: up to {MAX_GIB:g} GiB "
-            "and not empty: cut the volume into parts"
-        )
 
 
 def to_axial(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:

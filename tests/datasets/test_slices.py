@@ -88,7 +88,7 @@ def test_a_truncated_packed_file_is_refused_in_one_line(tmp_path, kept):
 
 def test_other_files_are_refused_as_packed(tmp_path):
     np.savez(tmp_path / "a.npz", image=np.zeros((2, 2)))
-    with pytest.raises(ValueError, match="no packed file"):
+    with pytest.raises(ValueError, match="expected a packed file written by --mode=prepare"):
         list(read_packed(tmp_path / "a.npz", "train"))
     with pytest.raises(ValueError, match="does not exist; write it with --mode=prepare"):
         list(read_packed(tmp_path / "b.npz", "train"))
