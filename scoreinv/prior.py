@@ -1,11 +1,15 @@
-"""A prior: a diffusion, its score function and the image shape it was trained at."""
+"""A prior: a diffusion, its score function and the image shape it was trained at; and what wraps it for other images.
+
+Every wrapper takes a prior and returns one, so that no sampler knows of complex images, odd sides or shifts.
+"""
 
 from collections.abc import Callable
+from functools import partial
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 from scoreinv.sde import SDE
 
@@ -31,26 +35,132 @@ class Prior:
 
 
 def channelwise(prior: Prior, channels: int) -> Prior:
-    """A one-channel prior used on each channel of an image: on real and imaginary part, say (Chung and Ye 2022).
+    """A prior used on each of several images alone: on real and imaginary part (Chung and Ye 2022), on coil images.
+
+    Args:
+        prior: prior of images of one or two channels, say.
+        channels: number of channels of the images it is to serve, a multiple of the prior's.
+
+    Returns:
+        The prior of [H, W, channels] images whose parts are independent.
+
+    Raises:
+        ValueError: if the number is no multiple.
+    """
+    height, width, own = prior.shape
+    if channels % own:
+        raise ValueError(f"a prior of {own} channels cannot serve images of {channels}; give a multiple of {own}")
+    return Prior(prior.sde, jax.tree_util.Partial(_channelwise_score, prior), (height, width, channels))
+
+
+def _channelwise_score(prior: Prior, x, t):
+    parts = x.reshape(*x.shape[:2], -1, prior.shape[2])
+    return jax.vmap(lambda part: prior.score_fn(part, t), 2, 2)(parts).reshape(x.shape)
+
+
+def nearly_real(prior: Prior, imaginary_std: Float[Array, ""] | float) -> Prior:
+    """A prior of real images and N(0, imaginary_std^2) on the imaginary part, independent of them.
 
     Args:
         prior: prior of one-channel images.
-        channels: number of channels of the images it is to serve.
+        imaginary_std: standard deviation of each pixel's imaginary part, in the unit of the image.
 
     Returns:
-        The prior of [H, W, channels] images with independent channels.
+        The prior of [H, W, 2] images (real and imaginary part).
 
     Raises:
         ValueError: if the prior has more than one channel.
     """
     height, width, own = prior.shape
     if own != 1:
-        raise ValueError(f"channelwise needs a prior of 1 channel, got one of {own}; use it as it is")
-    return Prior(prior.sde, jax.tree_util.Partial(_channelwise_score, prior.score_fn), (height, width, channels))
+        raise ValueError(f"nearly_real needs a prior of 1 channel, got one of {own}; use it as it is")
+    score_fn = jax.tree_util.Partial(_nearly_real_score, prior, jnp.float32(imaginary_std))
+    return Prior(prior.sde, score_fn, (height, width, 2))
 
 
-def _channelwise_score(score_fn: ScoreFn, x, t):
-    return jax.vmap(lambda plane: score_fn(plane[..., None], t)[..., 0], -1, -1)(x)
+def _nearly_real_score(prior: Prior, imaginary_std, x, t):
+    alpha, sigma = prior.sde.marginal_prob(t)
+    imaginary = -x[..., 1:] / ((alpha * imaginary_std) ** 2 + sigma**2)
+    return jnp.concatenate([prior.score_fn(x[..., :1], t), imaginary], -1)
+
+
+def turned(prior: Prior, phase: Complex[Array, "H W"]) -> Prior:
+    """The prior of complex images phase * x, where x has the given prior: exact, as turning each pixel is orthogonal.
+
+    Args:
+        prior: prior of [H, W, 2] images.
+        phase: numbers of modulus 1.
+
+    Returns:
+        The prior of [H, W, 2] images with that phase.
+    """
+    return Prior(prior.sde, jax.tree_util.Partial(_turned_score, prior.score_fn, phase), prior.shape)
+
+
+def _turned_score(score_fn: ScoreFn, phase, x, t):
+    return _times(score_fn(_times(x, jnp.conj(phase)), t), phase)
+
+
+def phase_following(prior: Prior, reach: Float[Array, ""] | float = 4.0) -> Prior:
+    """The prior of complex images with a smooth phase that nobody knows: that of the state itself, smoothed.
+
+    phi = L_w x / |L_w x|, score(x) = phi score_0(conj(phi) x): the state is turned by phi, seen by the prior and turned
+    back. L_w is a Gaussian low-pass whose standard deviation grows with the noise, w = clip(13 reach sigma / alpha,
+    1.5, 12) pixels. As phi depends on the state, it is the score of no density; given phi it is exact (`turned`).
+    A constant phase changes nothing.
+
+    Args:
+        prior: prior of [H, W, 2] images that are nearly real (`nearly_real`).
+        reach: width of the low-pass for noise of a given level, intensities in [0, 1].
+
+    Returns:
+        The prior of [H, W, 2] images.
+    """
+    score_fn = jax.tree_util.Partial(_phase_following_score, prior, jnp.float32(reach))
+    return Prior(prior.sde, score_fn, prior.shape)
+
+
+def _phase_following_score(prior: Prior, reach, x, t):
+    alpha, sigma = prior.sde.marginal_prob(t)
+    smooth = low_pass(jax.lax.complex(x[..., 0], x[..., 1]), jnp.clip(13 * reach * sigma / alpha, 1.5, 12.0))
+    # Where the smoothed state is zero there is no phase, and 0 / tiny would be a pixel turned to zero.
+    power = smooth.real**2 + smooth.imag**2
+    phase = jnp.where(power > 0, smooth * jax.lax.rsqrt(jnp.where(power > 0, power, 1.0)), 1.0)
+    return _turned_score(prior.score_fn, phase, x, t)
+
+
+def low_pass(z: Complex[Array, "H W"], width: Float[Array, ""] | float) -> Complex[Array, "H W"]:
+    """Convolution with a Gaussian of standard deviation `width` pixels, periodic at the edges."""
+    gains = [jnp.exp(-2 * (jnp.pi * width * jnp.fft.fftfreq(n)) ** 2) for n in z.shape]
+    return jnp.fft.ifft2(jnp.fft.fft2(z) * gains[0][:, None] * gains[1])
+
+
+def _times(x: Float[Array, "H W 2"], z: Complex[Array, "H W"]) -> Float[Array, "H W 2"]:
+    """The product of complex images, the first and the result as channels."""
+    real, imaginary = x[..., 0], x[..., 1]
+    return jnp.stack([real * z.real - imaginary * z.imag, real * z.imag + imaginary * z.real], -1)
+
+
+def padded(prior: Prior) -> Prior:
+    """The prior at any height and width: images are reflected at two edges up to what the network takes.
+
+    The score of what was added is dropped. Sides that the network takes stay as they are.
+
+    Args:
+        prior: the prior.
+
+    Returns:
+        The prior for images of any sides.
+    """
+    multiple = side_multiple(prior)
+    return Prior(prior.sde, jax.tree_util.Partial(partial(_padded_score, multiple), prior.score_fn), prior.shape)
+
+
+def _padded_score(multiple: int, score_fn: ScoreFn, x, t):
+    height, width, _ = x.shape
+    margins = [(0, -n % multiple) for n in (height, width)]
+    # Reflection keeps the noise's statistics; a side of one pixel has nothing to reflect, "symmetric" repeats it.
+    return score_fn(jnp.pad(x, [*margins, (0, 0)], mode="symmetric"), t)[:height, :width]
 
 
 def cycle_spinning(prior: Prior, period: int) -> Prior:

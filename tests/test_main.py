@@ -12,11 +12,11 @@ import pytest
 
 from configs import default
 from scoreinv import build
-from scoreinv.build.tasks import make_tasks
+from scoreinv.build.tasks import image_shape, make_tasks
 from scoreinv.drivers.reconstruct import reconstruct, table
 from scoreinv.drivers.train import train
 from scoreinv.formats import priors
-from scoreinv.prior import channelwise, side_multiple
+from scoreinv.prior import padded, side_multiple
 from scoreinv.simulation.phantoms import random_ellipses
 
 ROOT = Path(__file__).parents[1]
@@ -149,20 +149,18 @@ def test_ct_and_a_measurement_file(config, tmp_path):
     assert np.corrcoef(tv.ravel(), truth.ravel())[0, 1] > 0.9
 
 
-def test_complex_kspace_takes_a_real_prior_channel_by_channel(config, tmp_path):
+@pytest.mark.parametrize("complex_prior", ["phase", "channelwise"])
+def test_complex_kspace_of_any_sides_takes_a_real_prior(complex_prior, config, tmp_path):
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "scan.npz", kspace=rng.normal(size=(32, 32)) + 1j * rng.normal(size=(32, 32)))
+    np.savez(tmp_path / "scan.npz", kspace=rng.normal(size=(31, 30)) + 1j * rng.normal(size=(31, 30)))
     config.measurement = str(tmp_path / "scan.npz")
-    prior, _ = make_tasks(config)
-    assert prior.shape == (32, 32, 2)
-    x = jax.random.normal(jax.random.key(0), (32, 32, 2))
+    config.sampler.complex_prior = complex_prior
+    prior, tasks = make_tasks(config)
+    x = jax.random.normal(jax.random.key(0), image_shape(tasks[0].measurement))
+    assert x.shape == (31, 30, 2)
     t = prior.sde.time_at(0.1)
-    one = build.load_prior(config.prior)
-    for channel in range(2):
-        part = x[..., channel : channel + 1]
-        np.testing.assert_allclose(
-            channelwise(one, 2).score_fn(x, t)[..., channel], one.score_fn(part, t)[..., 0], rtol=1e-4, atol=1e-4
-        )
+    one = build.COMPLEX_PRIORS[complex_prior](padded(build.load_prior(config.prior)))
+    np.testing.assert_allclose(prior.score_fn(x, t), one.score_fn(x, t), rtol=1e-4, atol=1e-4)
 
 
 def test_images_at_another_resolution_are_resampled_and_it_is_said(config, tmp_path, caplog):

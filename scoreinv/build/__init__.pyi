@@ -20,6 +20,7 @@ from .methods import (
 )
 from .names import choose
 from .priors import (
+    COMPLEX_PRIORS,
     SDES,
     SOURCES,
     fit_channels,
@@ -35,6 +36,7 @@ from .priors import (
 
 __all__ = [
     "BASELINES",
+    "COMPLEX_PRIORS",
     "MODALITIES",
     "PREDICTORS",
     "SAMPLERS",

@@ -1,6 +1,6 @@
 """Configuration to networks, losses, training data and priors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from scoreinv.formats.priors import PRIOR, read_prior
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import flatten_config, import_score_sde
-from scoreinv.prior import Prior, channelwise
+from scoreinv.prior import Prior, channelwise, nearly_real, phase_following
 from scoreinv.sde import VESDE, VPSDE, SubVPSDE
 from scoreinv.training import losses
 
@@ -216,10 +216,28 @@ def prior_path(name_or_path: str) -> Path:
     return bundled[name_or_path]
 
 
-def fit_channels(prior: Prior, channels: int) -> Prior:
-    """The prior for images of `channels` channels: itself, or a real prior on real and imaginary part."""
-    if prior.shape[2] == channels:
+# How a prior of real images serves complex ones. The standard deviation of what is left of the phase: measured.
+COMPLEX_PRIORS: dict[str, Callable[[Prior], Prior]] = {
+    "channelwise": partial(channelwise, channels=2),
+    "phase": lambda prior: phase_following(nearly_real(prior, 0.01)),
+}
+
+
+def fit_channels(prior: Prior, channels: int, complex_prior: str = "phase") -> Prior:
+    """The prior for images of `channels` channels: itself, or a real prior for complex images (real, imaginary part).
+
+    Args:
+        prior: the prior.
+        channels: of the images.
+        complex_prior: how a real prior sees complex images: "phase", up to their smooth phase, or "channelwise".
+
+    Raises:
+        ValueError: another number of channels than the prior's, or no such way.
+    """
+    own = prior.shape[2]
+    if own == channels:
         return prior
-    if (prior.shape[2], channels) == (1, 2):
-        return channelwise(prior, channels)
-    raise ValueError(f"the prior has {prior.shape[2]} channels, the image {channels}; choose a prior of such images")
+    if channels % 2 == 0 and own <= 2:
+        pair = choose(COMPLEX_PRIORS, complex_prior, "sampler.complex_prior")(prior) if own == 1 else prior
+        return pair if channels == 2 else channelwise(pair, channels)
+    raise ValueError(f"the prior has {own} channels, the image {channels}; choose a prior of such images")

@@ -11,7 +11,7 @@ from scoreinv import build
 from scoreinv.datasets.slices import load_slices
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.slices import Slices, spread
-from scoreinv.prior import Prior, side_multiple
+from scoreinv.prior import Prior, padded
 
 SPLITS = ("test", "validation")
 REGIONS: dict[str, Callable[[tuple[int, int]], Array]] = {"all": jnp.ones, "circle": metrics.circular_region}
@@ -49,12 +49,9 @@ def fitting_prior(config, shape: tuple[int, int, int]) -> Prior:
     """The prior of a configuration, for images of `shape`.
 
     Raises:
-        ValueError: a side that its network does not take.
+        ValueError: another number of channels than the images have.
     """
-    prior = build.fit_channels(build.load_prior(config.prior), shape[2])
-    multiple = side_multiple(prior)
-    if shape[0] % multiple or shape[1] % multiple:
-        raise ValueError(f"data.size={shape[0]}, but the prior's network takes multiples of {multiple}; set data.size")
+    prior = build.fit_channels(padded(build.load_prior(config.prior)), shape[2], config.sampler.complex_prior)
     if shape[:2] != prior.shape[:2]:
         logging.warning("the prior was trained at %d x %d, the slices are %d x %d", *prior.shape[:2], *shape[:2])
     return prior

@@ -15,7 +15,7 @@ from scoreinv.datasets.examples import EXAMPLES
 from scoreinv.datasets.resample import resize
 from scoreinv.formats.images import read_image
 from scoreinv.operators.base import Measurement, check_measurement
-from scoreinv.prior import Prior, side_multiple
+from scoreinv.prior import Prior, padded, side_multiple
 from scoreinv.scans.intensity import to_unit_range
 
 
@@ -55,8 +55,8 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
     if config.measurement:
         scan = read_scan(Path(config.measurement), config)
         shape = image_shape(scan.measurement)
-        prior = build.fit_channels(prior, shape[2])
-        _check_grid(prior, shape)
+        prior = build.fit_channels(padded(prior), shape[2], config.sampler.complex_prior)
+        _say_resolution(prior, shape)
         tasks = [Task(scan.name, None, scan.measurement, scan.scale)]
     else:
         tasks = [task for name in config.images for task in _simulated(config, prior, name)]
@@ -131,13 +131,7 @@ def _simulated(config, prior: Prior, name: str) -> list[Task]:
     return tasks
 
 
-def _check_grid(prior: Prior, shape: tuple[int, int, int]) -> None:
-    multiple = side_multiple(prior)
-    if shape[0] % multiple or shape[1] % multiple:
-        raise ValueError(
-            f"the measurement is of {shape[0]} x {shape[1]} pixels, the prior's network takes multiples of {multiple}; "
-            "crop or zero-pad k-space, or give sinograms a `shape` of such sides"
-        )
+def _say_resolution(prior: Prior, shape: tuple[int, int, int]) -> None:
     if max(shape[:2]) != max(prior.shape[:2]):
         logging.warning(
             "the measurement is of %d x %d pixels, the prior was trained at %d x %d; it is applied as it is, at the "

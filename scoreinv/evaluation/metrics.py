@@ -1,7 +1,7 @@
 """How close a reconstruction is to the truth: PSNR, SSIM, RMSE of one image, over all of it or a region of interest.
 
 PSNR and SSIM are of images clipped to [0, 1] with data range 1. An image of two channels is complex (real, imaginary)
-and is compared by magnitude.
+and is compared by magnitude; one of more, of several complex images (coils, say), by their root sum of squares.
 """
 
 import jax
@@ -19,16 +19,19 @@ _TAPS = _TAPS / _TAPS.sum()
 
 
 def magnitude(x: Image) -> Float[Array, "H W"]:
-    """The image itself for C = 1, sqrt(real^2 + imaginary^2) for C = 2.
+    """The image itself for C = 1, sqrt(real^2 + imaginary^2) for C = 2, the root sum of squares for 4, 6, ...
 
     Raises:
         ValueError: another number of channels.
     """
-    if x.shape[-1] not in (1, 2):
+    channels = x.shape[-1]
+    if channels != 1 and channels % 2:
         raise ValueError(
-            f"image has {x.shape[-1]} channels; allowed: 1 (real) or 2 (complex): compare channels one by one"
+            f"image has {channels} channels; allowed: 1 (real) or 2 for each complex image: compare channels one by one"
         )
-    return x[..., 0] if x.shape[-1] == 1 else jnp.hypot(x[..., 0], x[..., 1])
+    if channels <= 2:
+        return x[..., 0] if channels == 1 else jnp.hypot(x[..., 0], x[..., 1])
+    return jnp.linalg.norm(x, axis=-1)
 
 
 def _gray(x: Image) -> Float[Array, "H W"]:

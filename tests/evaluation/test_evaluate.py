@@ -172,7 +172,6 @@ MISTAKES = [
     ("evaluate", {"evaluate.split": "train"}, "unknown evaluate.split 'train'; choose one of test, validation"),
     ("evaluate", {"evaluate.region": "square"}, "unknown evaluate.region 'square'; choose one of all, circle"),
     ("evaluate", {"evaluate.slices": -1}, "-1 slices"),
-    ("evaluate", {"data.size": 33}, "multiples of 2; set data.size"),
     ("evaluate", {"operator.oversample": 0}, "oversample=0"),
     ("evaluate", {"methods": {"dds": {"speed": 1}}}, "methods.dds.speed is no field of sampler; fields: batch_size"),
     ("sweep", {"sweep.over": "lam=0.1"}, "acceleration or operator.views has several values"),

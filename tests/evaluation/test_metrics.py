@@ -60,6 +60,8 @@ def test_complex_images_compare_by_magnitude(pair):
     phase = jnp.linspace(0, 3, truth.size).reshape(truth.shape)
     rotated = jnp.concatenate([noisy * jnp.cos(phase), noisy * jnp.sin(phase)], -1)
     np.testing.assert_allclose(magnitude(rotated), noisy[..., 0], atol=1e-6)
+    two = jnp.concatenate([0.6 * rotated, -0.8 * rotated], -1)  # two coils: the root sum of squares
+    np.testing.assert_allclose(magnitude(two), noisy[..., 0], atol=1e-6)
     complex_truth = jnp.concatenate([truth, jnp.zeros_like(truth)], -1)
     np.testing.assert_allclose(psnr(rotated, complex_truth), psnr(noisy, truth), rtol=1e-5)
     np.testing.assert_allclose(ssim(rotated, complex_truth), ssim(noisy, truth), rtol=1e-4)

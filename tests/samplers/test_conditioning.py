@@ -15,7 +15,6 @@ from known_posteriors import (
 )
 
 from scoreinv.operators.base import LinearOperator, Measurement
-from scoreinv.prior import channelwise
 from scoreinv.samplers.base import tweedie
 from scoreinv.samplers.conditioning import (
     cg_consistency,
@@ -245,18 +244,6 @@ def test_pseudo_inverse_guidance_is_the_posterior_score_of_a_gaussian(noise_std,
     mean, variance = np.where(on, mean, 0.0), np.where(on, std**2, TAU**2)
     expected = (alpha * mean - operator.transform.forward(x)) / (alpha**2 * variance + sigma**2)
     np.testing.assert_allclose(operator.transform.forward(score), expected, rtol=1e-3, atol=1e-3)
-
-
-def test_channelwise_serves_each_channel_alone():
-    prior = gaussian_prior(VPSDE(), 0.3, 0.2, (6, 5, 1))
-    x = jax.random.normal(jax.random.key(0), (6, 5, 2))
-    score = channelwise(prior, 2).score_fn(x, T)
-    for channel in range(2):
-        alone = prior.score_fn(x[..., channel : channel + 1], T)
-        np.testing.assert_allclose(score[..., channel : channel + 1], alone, rtol=1e-5)
-    assert channelwise(prior, 2).shape == (6, 5, 2)
-    with pytest.raises(ValueError, match="prior of 1 channel, got one of 2"):
-        channelwise(channelwise(prior, 2), 2)
 
 
 def test_starts_and_diffusion():
