@@ -16,6 +16,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from scoreinv.operators.base import Image
 from scoreinv.operators.ct import RadonTransform
 
+Values = Float[Array, "..."] | Float[np.ndarray, "..."]
+
 Sinogram = Float[Array, "views detectors"]
 Scalar = Float[Array, ""] | float
 
@@ -29,7 +31,7 @@ class HounsfieldWindow(NamedTuple):
     low: float = -1024.0
     high: float = 1024.0
 
-    def to_hu(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+    def to_hu(self, values: Values) -> Values:
         """HU = low + (high - low) v."""
         return self.low + (self.high - self.low) * values
 
@@ -37,11 +39,11 @@ class HounsfieldWindow(NamedTuple):
         """v = (HU - low) / (high - low)."""
         return (hu - self.low) / (self.high - self.low)
 
-    def to_relative(self, values: Float[Array, "..."]) -> Float[Array, "..."]:
+    def to_relative(self, values: Values) -> Values:
         """mu / mu_water = 1 + HU / 1000."""
         return 1 + self.to_hu(values) / 1000
 
-    def from_relative(self, relative: Float[Array, "..."]) -> Float[Array, "..."]:
+    def from_relative(self, relative: Values) -> Values:
         """v of mu / mu_water."""
         return self.from_hu(1000 * (relative - 1))
 

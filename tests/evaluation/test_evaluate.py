@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_results import hold
+from tests.evaluation.test_rows import hold
 
 from configs import default
 from experiments.fast import shrink
