@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.evaluation.test_rows import hold
 
 from configs import default
 from experiments.fast import shrink
@@ -17,6 +16,7 @@ from scoreinv.drivers.evaluate import evaluate
 from scoreinv.drivers.sweep import sweep
 from scoreinv.drivers.tune import parse_ranges, tune
 from scoreinv.evaluation import runner as comparison
+from tests.evaluation.test_rows import hold
 
 
 @pytest.fixture(scope="module")
