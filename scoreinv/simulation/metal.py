@@ -297,5 +297,5 @@ def model_error(
     image = operator.transform.inverse(views * mar.interpolate(y, operator.mask), views)
     relative = jnp.maximum(window.to_relative(jnp.clip(image, 0, 1)), 0)
     _, simulated = _sinogram(None, relative, jnp.zeros(fine.shape), operator, fine, beam, window)
-    linear = operator.transform.forward(window.from_relative(relative))
+    linear = operator.transform.forward(jnp.asarray(window.from_relative(relative)))
     return jnp.sqrt(_mean_square(simulated - linear, operator.mask))
