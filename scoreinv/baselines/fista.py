@@ -7,19 +7,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.operators.base import Image, LinearOperator, Measurement
+from scoreinv.operators.base import Image, Measurement
 
 # (v, state) -> (argmin_x |x - v|^2 / 2 + regulariser(x), state): the state warm-starts what is itself iterative.
 Prox = Callable[[Image, Any], tuple[Image, Any]]
 
 
-def normal_norm(key: PRNGKeyArray, operator: LinearOperator, image: Image, iterations: int = 20) -> Float[Array, ""]:
+def normal_norm(key: PRNGKeyArray, measurement: Measurement, iterations: int = 20) -> Float[Array, ""]:
     """The largest eigenvalue of A^H A by power iteration, raised by 2 % to be safe as a step size's inverse.
 
     Args:
         key: PRNG key of the start.
-        operator: the operator A.
-        image: any image of the operator's domain; only its shape counts.
+        measurement: its operator and the shape of its data.
         iterations: number of power iterations.
 
     Returns:
@@ -27,33 +26,32 @@ def normal_norm(key: PRNGKeyArray, operator: LinearOperator, image: Image, itera
     """
 
     def step(x, _):
-        x = operator.normal(x)
+        x = measurement.operator.normal(x)
         norm = jnp.linalg.norm(x)
         return x / norm, norm
 
-    x = jax.random.uniform(key, image.shape)
+    x = jax.random.uniform(key, jax.eval_shape(measurement.operator.adjoint, measurement.y).shape)
     return 1.02 * jax.lax.scan(step, x / jnp.linalg.norm(x), length=iterations)[1][-1]
 
 
-def fista(key: PRNGKeyArray, measurement: Measurement, prox: Prox, state: Any, iterations: int) -> Image:
+def fista(measurement: Measurement, prox: Prox, state: Any, iterations: int, norm: Float[Array, ""]) -> Image:
     """min_x |y - A x|^2 / (2 |A|^2) + regulariser(x) by FISTA (Beck and Teboulle 2009) with adaptive restart.
 
     The momentum restarts where it points uphill (O'Donoghue and Candes 2015, the gradient scheme). The data term is
     divided by |A|^2, so that a regulariser's weight means the same for every operator.
 
     Args:
-        key: PRNG key of the power iteration for |A|^2.
         measurement: what was measured.
         prox: proximal map of the regulariser for a unit step.
         state: first state of `prox`.
         iterations: number of steps, one A and one A^H each.
+        norm: `normal_norm` of the operator.
 
     Returns:
         The image [H, W, C], started at A's one-shot inverse.
     """
     y, operator, _ = measurement
     start = operator.inverse(y)
-    norm = normal_norm(key, operator, start)
 
     def step(carry, _):
         x, v, momentum, state = carry

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from scoreinv.baselines.fista import fista, nonnegative
-from scoreinv.operators.base import Image
+from scoreinv.baselines.fista import fista, nonnegative, normal_norm
+from scoreinv.operators.base import Image, Measurement
 from scoreinv.samplers.base import Reconstruct
 
 Gradient = Float[Array, "2 H W C"]
 Scalar = Float[Array, ""] | float
+PER_NOISE, LEAST = 0.15, 2e-4  # weight of a start: in units of the noise, and at least
 
 
 def tv(*, lam: Scalar = 3e-5, iterations: int = 500, inner_iterations: int = 10) -> Reconstruct:
@@ -30,15 +31,37 @@ def tv(*, lam: Scalar = 3e-5, iterations: int = 500, inner_iterations: int = 10)
     """
 
     def reconstruct(key, measurement):
-        image = jax.eval_shape(measurement.operator.adjoint, measurement.y)
-        dual = jnp.zeros((2, *image.shape), image.dtype)
-
-        def prox(v, dual):
-            return tv_prox(v, dual, lam, inner_iterations, nonnegative)
-
-        return fista(key, measurement, prox, dual, iterations)
+        return _minimise(measurement, lam, iterations, inner_iterations, normal_norm(key, measurement))
 
     return reconstruct
+
+
+def tv_start(measurement: Measurement, iterations: int = 100) -> Image:
+    """The image of small total variation that explains the data, where a sampler starts.
+
+    Its weight follows from the noise: 0.15 noise_std / |A|, which is within a factor of two of the best one for MRI and
+    CT alike, and at least 2e-4.
+
+    Args:
+        measurement: what was measured.
+        iterations: number of FISTA steps.
+
+    Returns:
+        The image [H, W, C].
+    """
+    norm = normal_norm(jax.random.key(0), measurement)
+    lam = jnp.maximum(PER_NOISE * measurement.noise_std / jnp.sqrt(norm), LEAST)
+    return _minimise(measurement, lam, iterations, 10, norm)
+
+
+def _minimise(measurement: Measurement, lam: Scalar, iterations: int, inner_iterations: int, norm: Array) -> Image:
+    image = jax.eval_shape(measurement.operator.adjoint, measurement.y)
+    dual = jnp.zeros((2, *image.shape), image.dtype)
+
+    def prox(v, dual):
+        return tv_prox(v, dual, lam, inner_iterations, nonnegative)
+
+    return fista(measurement, prox, dual, iterations, norm)
 
 
 def tv_prox(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.baselines.fista import fista, nonnegative
+from scoreinv.baselines.fista import fista, nonnegative, normal_norm
 from scoreinv.operators.base import Image
 from scoreinv.samplers.base import Reconstruct
 
@@ -54,7 +54,7 @@ def wavelet(*, lam: Scalar = 1e-4, iterations: int = 200, levels: int = 4) -> Re
             state, now = jax.random.split(state)
             return nonnegative(shifted_threshold(now, v, lam, depth)), state
 
-        return fista(norm_key, measurement, prox, shift_key, iterations)
+        return fista(measurement, prox, shift_key, iterations, normal_norm(norm_key, measurement))
 
     return reconstruct
 

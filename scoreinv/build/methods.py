@@ -16,7 +16,7 @@ from scoreinv.baselines.fbp_hann import fbp_hann
 from scoreinv.baselines.li import li
 from scoreinv.baselines.nmar import nmar, nmar_start
 from scoreinv.baselines.sirt import sirt
-from scoreinv.baselines.tv import tv
+from scoreinv.baselines.tv import tv, tv_start
 from scoreinv.baselines.wavelet import wavelet
 from scoreinv.build.names import choose
 from scoreinv.formats.priors import read_prior
@@ -77,7 +77,7 @@ PREDICTORS: dict[str, Predictor] = {
     "probability_flow": probability_flow,
     "reverse_diffusion": reverse_diffusion,
 }
-STARTS = {"nmar": nmar_start, "pseudo_inverse": pseudo_inverse_start, "zero": zero_start}
+STARTS = {"nmar": nmar_start, "pseudo_inverse": pseudo_inverse_start, "tv": tv_start, "zero": zero_start}
 TIME_GRIDS = {"geometric": geometric_times, "karras": karras_times, "linear": linear_times}
 BASELINES = {
     "cgls": cgls,

@@ -8,7 +8,7 @@ from dense import dense_measurement
 from skimage.restoration import denoise_tv_chambolle
 
 from scoreinv.baselines.fista import nonnegative, normal_norm
-from scoreinv.baselines.tv import gradient, gradient_adjoint, total_variation, tv, tv_prox
+from scoreinv.baselines.tv import gradient, gradient_adjoint, total_variation, tv, tv_prox, tv_start
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.mri import FourierTransform
 
@@ -101,7 +101,7 @@ def test_solution_is_that_of_a_primal_dual_solver():
     truth[2:5, 1:4] = 1.0
     matrix = rng.standard_normal((25, 42)).astype(np.float32) / 8
     measurement = dense_measurement(matrix, truth)
-    norm = float(normal_norm(KEY, measurement.operator, jnp.asarray(truth)))
+    norm = float(normal_norm(KEY, measurement))
     lam = 0.01
     scaled, y = matrix.astype(np.float64) / np.sqrt(norm), np.asarray(measurement.y, np.float64) / np.sqrt(norm)
     expected = minimise_float64(scaled, y, lam, shape)
@@ -159,4 +159,12 @@ def test_normal_norm_is_the_largest_singular_value_squared():
     matrix = np.random.default_rng(0).random((20, 30)).astype(np.float32)
     measurement = dense_measurement(matrix, np.zeros((6, 5, 1), np.float32))
     expected = 1.02 * np.linalg.norm(matrix, 2) ** 2
-    np.testing.assert_allclose(normal_norm(KEY, measurement.operator, jnp.zeros((6, 5, 1))), expected, rtol=1e-4)
+    np.testing.assert_allclose(normal_norm(KEY, measurement), expected, rtol=1e-4)
+
+
+def test_a_start_has_the_weight_of_its_noise(noisy):
+    operator = LinearOperator(jnp.ones((1, 18)).at[0, ::3].set(0.0), FourierTransform(1))
+    for noise_std, lam in ((0.0, 2e-4), (0.1, 0.015 / np.sqrt(1.02))):
+        measurement = SIMULATE(KEY, operator, jnp.asarray(noisy)[..., None], noise_std)
+        expected = jax.jit(tv(lam=lam, iterations=100))(jax.random.key(0), measurement)
+        np.testing.assert_allclose(jax.jit(tv_start)(measurement), expected, atol=1e-4)
