@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Scalar
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "scoreinv"
 LAYERS = [
-    {"sde", "parallel", "compilation_cache", "citations"},
+    {"sde", "parallel", "compilation_cache", "citations", "typing"},
     {"operators"},
     {"prior"},
     {"samplers", "baselines", "models", "formats"},

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.operators.base import Image, Measurement
+from scoreinv.operators.base import Measurement
+from scoreinv.typing import Image
 
 # (v, state) -> (argmin_x |x - v|^2 / 2 + regulariser(x), state): the state warm-starts what is itself iterative.
 Prox = Callable[[Image, Any], tuple[Image, Any]]

@@ -3,9 +3,10 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from scoreinv.operators.base import Image, Measurement
+from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import interpolate
 from scoreinv.samplers.base import Reconstruct
+from scoreinv.typing import Image
 
 
 def li() -> Reconstruct:

@@ -5,11 +5,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from scoreinv.baselines.li import back_project, li, ray_mask
-from scoreinv.operators.base import Image, Measurement
+from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import interpolate
 from scoreinv.samplers.base import Reconstruct
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Image, Scalar
 
 
 def nmar(

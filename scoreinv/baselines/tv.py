@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from scoreinv.baselines.fista import fista, nonnegative, normal_norm
-from scoreinv.operators.base import Image, Measurement
+from scoreinv.operators.base import Measurement
 from scoreinv.samplers.base import Reconstruct
+from scoreinv.typing import Image, Scalar
 
 Gradient = Float[Array, "2 H W C"]
-Scalar = Float[Array, ""] | float
 PER_NOISE, LEAST = 0.15, 2e-4  # weight of a start: in units of the noise, and at least
 
 

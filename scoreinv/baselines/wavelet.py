@@ -3,13 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.baselines.fista import fista, nonnegative, normal_norm
-from scoreinv.operators.base import Image
 from scoreinv.samplers.base import Reconstruct
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Image, Scalar
 
 # Daubechies 1988: the orthonormal scaling filter with four vanishing moments, extremal phase.
 _SCALING = np.array(

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -15,8 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from scoreinv.evaluation.metrics import magnitude, psnr, ssim
 from scoreinv.operators.mar import insert_metal, remove_metal
-
-Image = Float[Array, "H W C"]
+from scoreinv.typing import Image
 
 # Inches: width of a picture, width of a colour bar, gap, height of a line of text, margin beside the bars.
 _PICTURE, _BAR, _GAP, _LINE, _MARGIN = 2.2, 0.08, 0.06, 0.15, 0.56

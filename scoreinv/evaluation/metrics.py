@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-Image = Float[Array, "H W C"]
+from scoreinv.typing import Image
+
 Region = Num[Array, "H W"] | Bool[Array, "H W"]
 
 # The window of Wang et al. 2004: 11 taps of a Gaussian of standard deviation 1.5.

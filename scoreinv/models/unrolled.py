@@ -6,11 +6,9 @@ What score-based priors are compared with: it is trained for one measurement ope
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from scoreinv.operators.base import Measurement
-
-Image = Float[Array, "H W C"]
+from scoreinv.typing import Image
 
 
 class UNet(nn.Module):

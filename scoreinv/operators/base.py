@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Inexact, Num, PRNGKeyArray
 
-Image = Float[Array, "H W C"]
+from scoreinv.typing import Image
+
 Coefficients = Inexact[Array, "..."]
 Mask = Num[Array, "..."]
 

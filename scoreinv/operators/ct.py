@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Inexact
 
-from scoreinv.operators.base import Image, LinearOperator, Mask, least_squares
+from scoreinv.operators.base import LinearOperator, Mask, least_squares
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum
+from scoreinv.typing import Image
 
 Sinogram = Inexact[Array, "views detectors"]
 SATURATION = 0.75

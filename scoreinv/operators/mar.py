@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from scoreinv.operators.base import Image
 from scoreinv.operators.ct import RadonTransform
+from scoreinv.typing import Image, Scalar
 
 Metal = Float[Array, "H W"]
 Sinogram = Float[Array, "views detectors"]
-Scalar = Float[Array, ""] | float
 
 # Pixels of metal that make a ray part of the trace. The projection of a sharp mask rings by 0.15 pixels beside its
 # edge; a mask that is dilated by a pixel crosses more than this on every ray that the metal itself touches.

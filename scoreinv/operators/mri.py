@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
-from scoreinv.operators.base import Image, LinearOperator, Mask, least_squares
+from scoreinv.operators.base import LinearOperator, Mask, least_squares
+from scoreinv.typing import Image
 
 Kspace = Complex[Array, "H W"]
 CoilKspace = Complex[Array, "coils H W"]

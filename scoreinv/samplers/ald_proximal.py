@@ -1,13 +1,9 @@
 """Annealed Langevin dynamics with a proximal step (Song, Shen, Xing, Ermon, ICLR 2022, section 4: "ALD + Ours")."""
 
-import jax
-from jaxtyping import Array, Float
-
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, chain, integrate, tweedie
+from scoreinv.samplers.base import Reconstruct, chain, tweedie
 from scoreinv.samplers.conditioning import (
     Start,
-    diffuse,
     following,
     guide,
     image_noise,
@@ -17,14 +13,14 @@ from scoreinv.samplers.conditioning import (
     zero_start,
 )
 from scoreinv.samplers.correctors import annealed_langevin
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.frame import Iteration, from_noise
+from scoreinv.typing import Scalar, Times
 
 
 def ald_proximal(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     snr: Scalar,
     lam: Scalar,
     steps_per_level: int = 3,
@@ -46,19 +42,15 @@ def ald_proximal(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
+    def method(measurement):
         noise_std = image_noise(measurement) if follow_noise else 0.0
         target = guide(prior, noisier_data_score(prior.sde, measurement, noise_std)) if follow_noise else prior
         step = (proximal(prior.sde, measurement, lam, noise_std), annealed_langevin(target, snr))
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x = integrate(chain(*step * steps_per_level), key, x, times)
         last = following(prior.sde, times[-1], lam, noise_std)
-        return project(measurement, tweedie(prior, x, times[-1]), last)
 
-    return reconstruct
+        def finish(x):
+            return project(measurement, tweedie(prior, x, times[-1]), last)
 
+        return Iteration(chain(*step * steps_per_level), finish)
 
-def network_calls(steps: int, steps_per_level: int = 3) -> int:
-    """Network calls per image for `steps` = N levels."""
-    return steps * steps_per_level + 1
+    return from_noise(prior.sde, times, start, method)

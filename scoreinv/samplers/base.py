@@ -5,13 +5,11 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
-
-Image = Float[Array, "H W C"]
-Time = Float[Array, ""]
+from scoreinv.typing import Image, Time, Times
 
 # One move of a sampler's state from noise level t to t_next (correctors and proximal steps stay at t).
 Kernel = Callable[[PRNGKeyArray, Image, Time, Time], Image]
@@ -53,7 +51,7 @@ def integrate(
     kernel: Callable[[PRNGKeyArray, State, Time, Time], State],
     key: PRNGKeyArray,
     x: State,
-    times: Float[Array, " levels"],
+    times: Times,
     at_last: bool = False,
 ) -> State:
     """Runs a kernel along a descending time grid; carries x only, so memory does not grow with the step count.

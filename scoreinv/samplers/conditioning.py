@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.operators.base import Measurement, inner
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Image, Kernel, Time, tweedie
+from scoreinv.samplers.base import Kernel, tweedie
 from scoreinv.samplers.data_terms import Guidance, black, data_step
 from scoreinv.sde import SDE
+from scoreinv.typing import Image, Scalar, Time
 
-Scalar = Float[Array, ""] | float
 # Moves a denoised image towards the measurement; t is the noise level of the state it came from.
 Consistency = Callable[[Image, Time], Image]
 # Where a sampler starts: the image that is noised to the first level.

@@ -6,13 +6,11 @@ for VP, as in the samplers of Song et al. 2021. One network call per application
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Image, Kernel, Time
+from scoreinv.samplers.base import Kernel
 from scoreinv.sde import SDE
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Image, Scalar, Time
 
 
 def _signal_ratio(sde: SDE, t: Time, t_next: Time) -> Scalar:

@@ -2,24 +2,24 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Image, Reconstruct, Time, integrate, tweedie
+from scoreinv.samplers.base import Reconstruct, integrate, tweedie
 from scoreinv.samplers.conditioning import Start, diffuse, zero_start
 from scoreinv.samplers.data_terms import squared_norm
+from scoreinv.samplers.frame import Iteration, from_image
 from scoreinv.samplers.predictors import ddim
 from scoreinv.samplers.solvers import noise_to_signal
 from scoreinv.samplers.times import karras_times
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Image, Scalar, Time, Times
 
 
 def daps(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     ode_steps: int = 5,
     langevin_steps: int = 100,
     langevin_rate: Scalar = 0.1,
@@ -48,7 +48,7 @@ def daps(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
+    def method(measurement):
         scale = squared_norm(measurement)
         noise_std = jnp.maximum(measurement.noise_std, noise_floor * jnp.sqrt(scale))
         measurement = measurement._replace(noise_std=noise_std)
@@ -62,9 +62,9 @@ def daps(
             noise_key, clean_key = jax.random.split(key)
             return clean(clean_key, diffuse(noise_key, prior.sde, x, t), t)
 
-        return integrate(kernel, key, start(measurement), times, at_last=True)
+        return Iteration(kernel, lambda x: x)
 
-    return reconstruct
+    return from_image(times, start, method)
 
 
 def flow(prior: Prior, x: Image, t: Time, t_last: Time, steps: int) -> Image:
@@ -90,8 +90,3 @@ def langevin_draw(
         return x + step * gradient + jnp.sqrt(2 * step) * z, None
 
     return jax.lax.scan(move, center, jnp.arange(steps))[0]
-
-
-def network_calls(steps: int, ode_steps: int = 5) -> int:
-    """Network calls per image for `steps` = N."""
-    return (steps + 1) * ode_steps

@@ -8,13 +8,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Inexact, PRNGKeyArray
+from jaxtyping import Array, Inexact, PRNGKeyArray
 
 from scoreinv.operators.base import LinearOperator, Measurement, inner, simulate
-from scoreinv.samplers.base import Image, Time
 from scoreinv.sde import SDE
+from scoreinv.typing import Image, Scalar, Time
 
-Scalar = Float[Array, ""] | float
 Coefficients = Inexact[Array, "..."]
 # An addition to the score: an approximation of grad_x log p(y | x_t).
 Guidance = Callable[[Image, Time], Image]

@@ -2,21 +2,20 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Kernel, Reconstruct, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, image_noise, project, zero_start
+from scoreinv.samplers.base import Kernel, Reconstruct, tweedie
+from scoreinv.samplers.conditioning import Start, image_noise, project, zero_start
+from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import ancestral_std
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Scalar, Times
 
 
 def ddnm(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     eta: Scalar = 1.0,
     lam: Scalar = 1.0,
     start: Start = zero_start,
@@ -37,15 +36,16 @@ def ddnm(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x = integrate(ddnm_step(prior, measurement, eta, lam), key, x, times)
+    def method(measurement):
         # The last step of DDNM+ has no noise to hide that of the data in, and leaves the denoised image as it is.
         strength = jnp.where(measurement.noise_std > 0, 0.0, lam)
-        return project(measurement, tweedie(prior, x, times[-1]), strength)
 
-    return reconstruct
+        def finish(x):
+            return project(measurement, tweedie(prior, x, times[-1]), strength)
+
+        return Iteration(ddnm_step(prior, measurement, eta, lam), finish)
+
+    return from_noise(prior.sde, times, start, method)
 
 
 def ddnm_step(prior: Prior, measurement: Measurement, eta: Scalar, lam: Scalar) -> Kernel:
@@ -71,8 +71,3 @@ def ddnm_step(prior: Prior, measurement: Measurement, eta: Scalar, lam: Scalar) 
         return kept * x + a * denoised + fresh * z + operator.pseudo_inverse(moved)
 
     return kernel
-
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps + 1

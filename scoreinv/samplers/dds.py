@@ -1,21 +1,19 @@
 """Decomposed diffusion sampling (Chung, Lee, Ye, ICLR 2024): conjugate gradients on the denoised image, then DDIM."""
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, cg_consistency, diffuse, zero_start
+from scoreinv.samplers.base import Reconstruct, tweedie
+from scoreinv.samplers.conditioning import Start, cg_consistency, zero_start
+from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import ddim
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Scalar, Times
 
 
 def dds(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     eta: Scalar,
     gamma: Scalar = 5.0,
     cg_steps: int = 5,
@@ -38,17 +36,13 @@ def dds(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
+    def method(measurement):
         damping = jnp.where(measurement.noise_std > 0, 1.0 / gamma, 0.0)
         consistency = cg_consistency(measurement, damping, cg_steps)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x = integrate(ddim(prior, eta, consistency), key, x, times)
-        return consistency(tweedie(prior, x, times[-1]), times[-1])
 
-    return reconstruct
+        def finish(x):
+            return consistency(tweedie(prior, x, times[-1]), times[-1])
 
+        return Iteration(ddim(prior, eta, consistency), finish)
 
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps + 1
+    return from_noise(prior.sde, times, start, method)

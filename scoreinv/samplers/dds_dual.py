@@ -1,22 +1,20 @@
 """DDS with the dual variable of ADMM (after Du et al. 2026, "Plug-and-Play Diffusion Meets ADMM", arXiv 2602.23214)."""
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, zero_start
+from scoreinv.samplers.base import Reconstruct, tweedie
+from scoreinv.samplers.conditioning import Start, zero_start
 from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import ancestral_std, network_noise, renoise
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Scalar, Times
 
 
 def dds_dual(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     eta: Scalar,
     gamma: Scalar = 5.0,
     memory: Scalar = 1.0,
@@ -41,8 +39,7 @@ def dds_dual(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
+    def method(measurement):
         y, operator, noise_std = measurement
         damping = jnp.where(noise_std > 0, 1.0 / gamma, 0.0)
 
@@ -58,13 +55,10 @@ def dds_dual(
             fresh = eta * ancestral_std(prior.sde, t, t_next)
             return renoise(key, prior.sde, fitted + dual, noise, t_next, fresh), dual
 
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x, dual = integrate(kernel, key, (x, jnp.zeros_like(x)), times)
-        return data_fit(tweedie(prior, x, times[-1]) - dual)
+        def finish(state):
+            x, dual = state
+            return data_fit(tweedie(prior, x, times[-1]) - dual)
 
-    return reconstruct
+        return Iteration(kernel, finish, lambda x: (x, jnp.zeros_like(x)))
 
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps + 1
+    return from_noise(prior.sde, times, start, method)

@@ -1,22 +1,20 @@
 """Denoising diffusion models for plug-and-play restoration (Zhu et al., CVPR workshops 2023)."""
 
-import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, condition, diffuse, zero_start
+from scoreinv.samplers.base import Reconstruct, tweedie
+from scoreinv.samplers.conditioning import Start, condition, zero_start
 from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import network_noise, renoise
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Scalar, Times
 
 
 def diffpir(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     zeta: Scalar = 0.3,
     lam: Scalar = 1.0,
     cg_steps: int = 5,
@@ -39,9 +37,7 @@ def diffpir(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+    def method(measurement):
         y, operator, noise_std = measurement
 
         def consistency(denoised, t):
@@ -56,12 +52,6 @@ def diffpir(
             fresh = jnp.sqrt(zeta) * prior.sde.marginal_prob(t_next)[1]
             return renoise(key, prior.sde, denoised, network_noise(prior.sde, x, denoised, t), t_next, fresh)
 
-        x = integrate(kernel, key, x, times)
-        return tweedie(conditioned, x, times[-1])
+        return Iteration(kernel, lambda x: tweedie(conditioned, x, times[-1]))
 
-    return reconstruct
-
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps + 1
+    return from_noise(prior.sde, times, start, method)

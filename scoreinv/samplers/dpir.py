@@ -1,20 +1,19 @@
 """Plug-and-play restoration with an annealed denoiser (DPIR, Zhang et al., TPAMI 2022), and a randomised form of it."""
 
 import jax
-from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, integrate, tweedie
+from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, zero_start
 from scoreinv.samplers.data_terms import data_step
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.frame import Iteration, from_image
+from scoreinv.typing import Scalar, Times
 
 
 def dpir(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     churn: Scalar = 0.0,
     momentum: Scalar = 0.0,
     lam: Scalar = 0.3,
@@ -42,7 +41,7 @@ def dpir(
         (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
+    def method(measurement):
         y, operator, noise_std = measurement
 
         def kernel(key, state, t, t_next):
@@ -53,12 +52,6 @@ def dpir(
             damping = lam * (noise_std * alpha / sigma) ** 2
             return denoised + data_step(operator, y - operator(denoised), damping, cg_steps), x
 
-        x = start(measurement)
-        return integrate(kernel, key, (x, x), times, at_last=True)[0]
+        return Iteration(kernel, lambda state: state[0], lambda x: (x, x))
 
-    return reconstruct
-
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps + 1
+    return from_image(times, start, method)

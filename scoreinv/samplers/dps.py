@@ -2,23 +2,22 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from scoreinv.operators.base import Measurement, inner
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Kernel, Reconstruct, Time, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, zero_start
+from scoreinv.samplers.base import Kernel, Reconstruct, tweedie
+from scoreinv.samplers.conditioning import Start, zero_start
 from scoreinv.samplers.data_terms import squared_norm
+from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import ancestral_std, network_noise, renoise
 from scoreinv.sde import SDE
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Scalar, Time, Times
 
 
 def dps(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     zeta: Scalar = 1.0,
     eta: Scalar = 1.0,
     start: Start = zero_start,
@@ -39,13 +38,10 @@ def dps(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x = integrate(dps_step(prior, measurement, zeta, eta), key, x, times)
-        return tweedie(prior, x, times[-1])
+    def method(measurement):
+        return Iteration(dps_step(prior, measurement, zeta, eta), lambda x: tweedie(prior, x, times[-1]))
 
-    return reconstruct
+    return from_noise(prior.sde, times, start, method)
 
 
 def dps_step(prior: Prior, measurement: Measurement, zeta: Scalar, eta: Scalar) -> Kernel:
@@ -69,8 +65,3 @@ def _scale(sde: SDE, t: Time) -> Scalar:
     # x / scale is the variance-preserving state, in which zeta was published; the gradient brings a second factor.
     alpha, sigma = sde.marginal_prob(t)
     return jnp.sqrt(alpha**2 + sigma**2)
-
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N, of which N go backwards too."""
-    return steps + 1

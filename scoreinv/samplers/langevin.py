@@ -1,21 +1,18 @@
 """Posterior sampling by annealed Langevin dynamics (Jalal et al., NeurIPS 2021)."""
 
-import jax
-from jaxtyping import Array, Float
-
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, chain, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, guide, zero_start
+from scoreinv.samplers.base import Reconstruct, chain, tweedie
+from scoreinv.samplers.conditioning import Start, guide, zero_start
 from scoreinv.samplers.correctors import annealed_langevin
 from scoreinv.samplers.data_terms import likelihood_score, squared_norm
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.frame import Iteration, from_noise
+from scoreinv.typing import Scalar, Times
 
 
 def langevin(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     snr: Scalar,
     gamma: Scalar,
     steps_per_level: int = 3,
@@ -35,17 +32,9 @@ def langevin(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+    def method(measurement):
         likelihood = likelihood_score(prior.sde, measurement, gamma, squared_norm(measurement))
         step = annealed_langevin(guide(prior, likelihood), snr)
-        x = integrate(chain(*(step,) * steps_per_level), key, x, times)
-        return tweedie(prior, x, times[-1])
+        return Iteration(chain(*(step,) * steps_per_level), lambda x: tweedie(prior, x, times[-1]))
 
-    return reconstruct
-
-
-def network_calls(steps: int, steps_per_level: int = 3) -> int:
-    """Network calls per image for `steps` = N levels."""
-    return steps * steps_per_level + 1
+    return from_noise(prior.sde, times, start, method)

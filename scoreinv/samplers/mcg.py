@@ -1,20 +1,17 @@
 """Manifold constrained gradient (Chung, Sim, Ryu, Ye, NeurIPS 2022): the DPS gradient, then a projection."""
 
-import jax
-from jaxtyping import Array, Float
-
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, at_next, chain, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, project, proximal, zero_start
+from scoreinv.samplers.base import Reconstruct, at_next, chain, tweedie
+from scoreinv.samplers.conditioning import Start, project, proximal, zero_start
 from scoreinv.samplers.dps import dps_step
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.frame import Iteration, from_noise
+from scoreinv.typing import Scalar, Times
 
 
 def mcg(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     zeta: Scalar = 1.0,
     eta: Scalar = 1.0,
     start: Start = zero_start,
@@ -35,16 +32,9 @@ def mcg(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+    def method(measurement):
         projection = at_next(proximal(prior.sde, measurement, 1.0))
-        x = integrate(chain(dps_step(prior, measurement, zeta, eta), projection), key, x, times)
-        return project(measurement, tweedie(prior, x, times[-1]))
+        step = chain(dps_step(prior, measurement, zeta, eta), projection)
+        return Iteration(step, lambda x: project(measurement, tweedie(prior, x, times[-1])))
 
-    return reconstruct
-
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N, of which N go backwards too."""
-    return steps + 1
+    return from_noise(prior.sde, times, start, method)

@@ -3,22 +3,21 @@
 from dataclasses import replace
 
 import jax
-from jaxtyping import Array, Float
 
 from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, integrate, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, zero_start
+from scoreinv.samplers.base import Reconstruct, tweedie
+from scoreinv.samplers.conditioning import Start, zero_start
 from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import ddim
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Scalar, Times
 
 
 def pigdm(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     eta: Scalar = 1.0,
     data_std: Scalar = 1.0,
     cg_steps: int = 5,
@@ -43,14 +42,11 @@ def pigdm(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
+    def method(measurement):
         guided = pseudo_inverse_guided(prior, measurement, data_std, cg_steps)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        x = integrate(ddim(guided, eta), key, x, times)
-        return tweedie(guided, x, times[-1])
+        return Iteration(ddim(guided, eta), lambda x: tweedie(guided, x, times[-1]))
 
-    return reconstruct
+    return from_noise(prior.sde, times, start, method)
 
 
 def pseudo_inverse_guided(prior: Prior, measurement: Measurement, data_std: Scalar, cg_steps: int) -> Prior:
@@ -66,8 +62,3 @@ def pseudo_inverse_guided(prior: Prior, measurement: Measurement, data_std: Scal
         return (alpha * denoised - x) / sigma**2 + guidance
 
     return replace(prior, score_fn=score_fn)
-
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N, all of which go backwards too."""
-    return steps + 1

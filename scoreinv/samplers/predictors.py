@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Image, Kernel, Time, tweedie
+from scoreinv.samplers.base import Kernel, tweedie
 from scoreinv.samplers.conditioning import Consistency, unchanged
 from scoreinv.sde import SDE
+from scoreinv.typing import Image, Scalar, Time
 
-Scalar = Float[Array, ""] | float
 Predictor = Callable[[Prior], Kernel]
 
 

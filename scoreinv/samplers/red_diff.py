@@ -1,20 +1,19 @@
 """Regularization by denoising diffusion (Mardani, Song, Kautz, Vahdat, ICLR 2024): a variational mode, no sampling."""
 
 import optax
-from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Reconstruct, integrate, tweedie
+from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, diffuse, pseudo_inverse_start
 from scoreinv.samplers.data_terms import squared_norm
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.frame import Iteration, from_image
+from scoreinv.typing import Scalar, Times
 
 
 def red_diff(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     lam: Scalar = 0.25,
     learning_rate: Scalar = 0.1,
     start: Start = pseudo_inverse_start,
@@ -35,7 +34,7 @@ def red_diff(
         The estimator, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
+    def method(measurement):
         y, operator, _ = measurement
         scale = squared_norm(measurement)
         adam = optax.adam(learning_rate)
@@ -47,12 +46,6 @@ def red_diff(
             update, moments = adam.update(gradient, moments)
             return optax.apply_updates(m, update), moments
 
-        m = start(measurement)
-        return integrate(kernel, key, (m, adam.init(m)), times)[0]
+        return Iteration(kernel, lambda state: state[0], lambda m: (m, adam.init(m)))
 
-    return reconstruct
-
-
-def network_calls(steps: int) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps
+    return from_image(times, start, method, at_last=False)

@@ -1,23 +1,22 @@
 """Predictor-corrector sampling with a noisy likelihood's score (Song et al., ICLR 2021, section 5 and appendix I)."""
 
 import jax
-from jaxtyping import Array, Float
 
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Kernel, Reconstruct, keyed, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, guide, zero_start
+from scoreinv.samplers.conditioning import Start, guide, zero_start
 from scoreinv.samplers.correctors import langevin
-from scoreinv.samplers.data_terms import likelihood_score, squared_norm
+from scoreinv.samplers.data_terms import black, likelihood_score, squared_norm
+from scoreinv.samplers.frame import from_noise
 from scoreinv.samplers.predictors import Predictor, reverse_diffusion
-from scoreinv.samplers.solvers import integrate_predictor
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.solvers import with_predictor
+from scoreinv.typing import Scalar, Times
 
 
 def score_sde(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     snr: Scalar,
     gamma: Scalar,
     corrector_steps: int = 1,
@@ -44,26 +43,19 @@ def score_sde(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+    def method(measurement):
+        shape = black(measurement.operator, measurement.y).shape
         scale = squared_norm(measurement)
 
         def guided(make_kernel: Predictor) -> Kernel:
             def kernel(key):
-                z = jax.random.normal(key, x.shape)
+                z = jax.random.normal(key, shape)
                 likelihood = likelihood_score(prior.sde, measurement, gamma, scale, z, pseudo_inverse)
                 return make_kernel(guide(prior, likelihood))
 
             return keyed(kernel)
 
         corrector = (guided(lambda p: langevin(p, snr)),) * corrector_steps
-        sample = integrate_predictor(predictor, corrector, guided(predictor), key, x, times)
-        return tweedie(prior, sample, times[-1])
+        return with_predictor(predictor, corrector, guided(predictor), lambda x: tweedie(prior, x, times[-1]))
 
-    return reconstruct
-
-
-def network_calls(steps: int, corrector_steps: int = 1) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps * (1 + corrector_steps) + 1
+    return from_noise(prior.sde, times, start, method)

@@ -5,16 +5,15 @@ SDE (Karras et al. 2022, eq. 4), so these solvers depend on the SDE only through
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Image, Kernel, Time, chain, integrate, tweedie
+from scoreinv.samplers.base import Kernel, chain, tweedie
+from scoreinv.samplers.frame import Iteration
 from scoreinv.sde import SDE
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Image, Scalar, Time
 
 
 def noise_to_signal(sde: SDE, t: Time) -> Scalar:
@@ -61,40 +60,27 @@ def multistep_start(x: Image) -> Multistep:
 
 
 def on_image(kernel: Kernel):
-    """The kernel on the image of a state, whose memory stays: proximal steps and correctors beside any predictor."""
-
-    def on_state(key, state, t, t_next):
-        if isinstance(state, Multistep):
-            return state._replace(x=kernel(key, state.x, t, t_next))
-        return kernel(key, state, t, t_next)
-
-    return on_state
+    """The kernel on the image of a `Multistep`, whose memory stays."""
+    return lambda key, state, t, t_next: state._replace(x=kernel(key, state.x, t, t_next))
 
 
-def integrate_predictor(
-    predictor: Callable,
-    before: Sequence[Kernel],
-    step: Callable,
-    key: PRNGKeyArray,
-    x: Image,
-    times: Float[Array, " levels"],
-) -> Image:
-    """Runs chain(*before, step) along `times`, where step is a kernel made by `predictor`, with memory if it has one.
+def with_predictor(
+    predictor: Callable, before: Sequence[Kernel], step: Callable, finish: Callable[[Image], Image]
+) -> Iteration:
+    """chain(*before, step) as an iteration, where step is a kernel made by `predictor`, with memory if it has one.
 
     Args:
         predictor: the predictor that `step` was made by; only its state is looked at.
         before: image kernels that come before the predictor in each step.
         step: the predictor's kernel.
-        key: PRNG key.
-        x: image at times[0].
-        times: descending times.
+        finish: image at the last level -> image.
 
     Returns:
-        The image at times[-1].
+        The iteration.
     """
-    state: Any = multistep_start(x) if predictor is dpm_solver_2m else x
-    state = integrate(chain(*(on_image(kernel) for kernel in before), step), key, state, times)
-    return state.x if isinstance(state, Multistep) else state
+    if predictor is not dpm_solver_2m:
+        return Iteration(chain(*before, step), finish)
+    return Iteration(chain(*map(on_image, before), step), lambda state: finish(state.x), multistep_start)
 
 
 def dpm_solver_2m(prior: Prior):

@@ -1,13 +1,9 @@
 """Predictor-corrector sampling with a proximal step (Song, Shen, Xing, Ermon, ICLR 2022, algorithm 1)."""
 
-import jax
-from jaxtyping import Array, Float
-
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import (
     Start,
-    diffuse,
     following,
     guide,
     image_noise,
@@ -17,16 +13,16 @@ from scoreinv.samplers.conditioning import (
     zero_start,
 )
 from scoreinv.samplers.correctors import langevin
+from scoreinv.samplers.frame import from_noise
 from scoreinv.samplers.predictors import Predictor, reverse_diffusion
-from scoreinv.samplers.solvers import integrate_predictor
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.solvers import with_predictor
+from scoreinv.typing import Scalar, Times
 
 
 def song2022(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     snr: Scalar,
     lam: Scalar,
     corrector_steps: int = 1,
@@ -54,21 +50,16 @@ def song2022(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
+    def method(measurement):
         noise_std = image_noise(measurement) if follow_noise else 0.0
         towards_data = proximal(prior.sde, measurement, lam, noise_std)
         target = guide(prior, noisier_data_score(prior.sde, measurement, noise_std)) if follow_noise else prior
         corrector = (towards_data, langevin(target, snr)) * corrector_steps
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
-        before = (*corrector, towards_data)
-        x = integrate_predictor(predictor, before, predictor(prior), key, x, times)
         last = following(prior.sde, times[-1], lam, noise_std)
-        return project(measurement, tweedie(prior, x, times[-1]), last)
 
-    return reconstruct
+        def finish(x):
+            return project(measurement, tweedie(prior, x, times[-1]), last)
 
+        return with_predictor(predictor, (*corrector, towards_data), predictor(prior), finish)
 
-def network_calls(steps: int, corrector_steps: int = 1) -> int:
-    """Network calls per image for `steps` = N."""
-    return steps * (1 + corrector_steps) + 1
+    return from_noise(prior.sde, times, start, method)

@@ -2,23 +2,23 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.prior import Prior
-from scoreinv.samplers.base import Image, Reconstruct, Time, integrate, tweedie
+from scoreinv.samplers.base import Reconstruct, integrate, tweedie
 from scoreinv.samplers.conditioning import Start, zero_start
 from scoreinv.samplers.data_terms import posterior_draw
+from scoreinv.samplers.frame import Iteration, from_image
 from scoreinv.samplers.predictors import ancestral
 from scoreinv.samplers.solvers import noise_to_signal
 from scoreinv.samplers.times import karras_times
-
-Scalar = Float[Array, ""] | float
+from scoreinv.typing import Image, Scalar, Time, Times
 
 
 def split_gibbs(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     sigma_min: Scalar = 0.01,
     prior_steps: int = 20,
     cg_steps: int = 10,
@@ -42,15 +42,15 @@ def split_gibbs(
         The sampler, (key, measurement) -> image [H, W, C].
     """
 
-    def reconstruct(key, measurement):
+    def method(measurement):
         def kernel(key, x, t, t_next):
             draw_key, denoise_key = jax.random.split(key)
             u = posterior_draw(draw_key, measurement, x, noise_to_signal(prior.sde, t), cg_steps)
             return prior_draw(denoise_key, prior, u, t, sigma_min, prior_steps)
 
-        return integrate(kernel, key, start(measurement), times, at_last=True)
+        return Iteration(kernel, lambda x: x)
 
-    return reconstruct
+    return from_image(times, start, method)
 
 
 def prior_draw(key: PRNGKeyArray, prior: Prior, u: Image, t: Time, sigma_min: Scalar, steps: int) -> Image:
@@ -59,8 +59,3 @@ def prior_draw(key: PRNGKeyArray, prior: Prior, u: Image, t: Time, sigma_min: Sc
     levels = karras_times(prior.sde, steps - 1, jnp.minimum(sigma_min, rho), rho)
     x = integrate(ancestral(prior), key, prior.sde.marginal_prob(t)[0] * u, levels)
     return tweedie(prior, x, levels[-1])
-
-
-def network_calls(steps: int, prior_steps: int = 20) -> int:
-    """Network calls per image for `steps` = N."""
-    return (steps + 1) * prior_steps

@@ -10,13 +10,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from scoreinv.samplers.base import PADDED_LEVELS
 from scoreinv.sde import SDE
+from scoreinv.typing import Scalar, Times
 
-Times = Float[Array, " levels"]
-Scalar = Float[Array, ""] | float
 Steps = Int[Array, ""] | int
 LONGEST = PADDED_LEVELS - 1  # steps that a grid can have whose number of steps is an array
 

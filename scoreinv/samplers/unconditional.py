@@ -1,22 +1,19 @@
 """Samples of the prior itself: predictor-corrector sampling without a measurement (Song et al., ICLR 2021)."""
 
-import jax
-from jaxtyping import Array, Float
-
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, tweedie
-from scoreinv.samplers.conditioning import Start, diffuse, zero_start
+from scoreinv.samplers.conditioning import Start, zero_start
 from scoreinv.samplers.correctors import langevin
+from scoreinv.samplers.frame import from_noise
 from scoreinv.samplers.predictors import Predictor, reverse_diffusion
-from scoreinv.samplers.solvers import integrate_predictor
-
-Scalar = Float[Array, ""] | float
+from scoreinv.samplers.solvers import with_predictor
+from scoreinv.typing import Scalar, Times
 
 
 def unconditional(
     prior: Prior,
     *,
-    times: Float[Array, " levels"],
+    times: Times,
     snr: Scalar = 0.16,
     corrector_steps: int = 0,
     predictor: Predictor = reverse_diffusion,
@@ -36,16 +33,8 @@ def unconditional(
         The sampler, (key, measurement) -> image [H, W, C]; of the measurement only `start` sees more than the shape.
     """
 
-    def reconstruct(key, measurement):
-        start_key, key = jax.random.split(key)
-        x = diffuse(start_key, prior.sde, start(measurement), times[0])
+    def method(measurement):
         corrector = (langevin(prior, snr),) * corrector_steps
-        x = integrate_predictor(predictor, corrector, predictor(prior), key, x, times)
-        return tweedie(prior, x, times[-1])
+        return with_predictor(predictor, corrector, predictor(prior), lambda x: tweedie(prior, x, times[-1]))
 
-    return reconstruct
-
-
-def network_calls(steps: int, corrector_steps: int = 0) -> int:
-    """Network calls per image for `steps` = N with a predictor of one call a step."""
-    return steps * (1 + corrector_steps) + 1
+    return from_noise(prior.sde, times, start, method)

@@ -13,10 +13,11 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from scoreinv.baselines.sirt import sirt
 from scoreinv.operators import mar
-from scoreinv.operators.base import Image, LinearOperator, Measurement, block_mean
+from scoreinv.operators.base import LinearOperator, Measurement, block_mean
 from scoreinv.operators.ct import RadonTransform, radon_transform
 from scoreinv.simulation import polychromatic, xray
 from scoreinv.simulation.polychromatic import Beam, HounsfieldWindow, Scan
+from scoreinv.typing import Image
 
 # Sub-pixels and sub-rays of the simulation along each axis; the projector rings less the finer they are.
 FACTOR = 2

@@ -13,13 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.operators.base import Image
 from scoreinv.operators.ct import RadonTransform
+from scoreinv.typing import Image, Scalar
 
 Values = Float[Array, "..."] | Float[np.ndarray, "..."]
 
 Sinogram = Float[Array, "views detectors"]
-Scalar = Float[Array, ""] | float
 
 # Below this value of HU tissue is water of another density, above it a mixture of such water and cortical bone.
 SOFT_TISSUE_HU = 100.0

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from jaxtyping import PRNGKeyArray
 
-from scoreinv.operators.base import Image, Measurement
+from scoreinv.operators.base import Measurement
+from scoreinv.typing import Image
 
 
 class Simulated(NamedTuple):

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from scoreinv.prior import ScoreFn
 from scoreinv.sde import SDE
+from scoreinv.typing import Image, Scalar, Time
 
-Image = Float[Array, "H W C"]
-Scalar = Float[Array, ""]
 Denoiser = Callable[[Image, Scalar], Image]
 
 
@@ -33,7 +32,7 @@ def denoising_score_matching(key: PRNGKeyArray, score_fn: ScoreFn, sde: SDE, x: 
     return score_matching_at(key_z, score_fn, sde, x, jax.random.uniform(key_t, minval=t_min, maxval=1.0))
 
 
-def score_matching_at(key: PRNGKeyArray, score_fn: ScoreFn, sde: SDE, x: Image, t: Scalar) -> Scalar:
+def score_matching_at(key: PRNGKeyArray, score_fn: ScoreFn, sde: SDE, x: Image, t: Time) -> Scalar:
     """`denoising_score_matching` at one time, for validation by noise level."""
     z = jax.random.normal(key, x.shape)
     alpha, sigma = sde.marginal_prob(t)

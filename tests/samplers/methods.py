@@ -1,74 +1,68 @@
 """The table of all methods under test: a new method is one row here and inherits every test."""
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from scoreinv.samplers import (
-    ald_proximal,
-    daps,
-    ddnm,
-    dds,
-    dds_dual,
-    diffpir,
-    dpir,
-    dps,
-    langevin,
-    mcg,
-    pigdm,
-    red_diff,
-    score_sde,
-    song2022,
-    split_gibbs,
-)
+from scoreinv.samplers.ald_proximal import ald_proximal
+from scoreinv.samplers.daps import daps
+from scoreinv.samplers.ddnm import ddnm
+from scoreinv.samplers.dds import dds
+from scoreinv.samplers.dds_dual import dds_dual
+from scoreinv.samplers.diffpir import diffpir
+from scoreinv.samplers.dpir import dpir
+from scoreinv.samplers.dps import dps
+from scoreinv.samplers.langevin import langevin
+from scoreinv.samplers.mcg import mcg
+from scoreinv.samplers.pigdm import pigdm
+from scoreinv.samplers.red_diff import red_diff
+from scoreinv.samplers.score_sde import score_sde
+from scoreinv.samplers.song2022 import song2022
+from scoreinv.samplers.split_gibbs import split_gibbs
 from scoreinv.samplers.times import geometric_times
 
 
 class Row(NamedTuple):
-    """A method, its module, the settings that are data, those that are structure, and its time grid."""
+    """A method, the settings that are data, those that are structure, its network calls and its time grid.
+
+    `calls` are those of a step and those beside the steps.
+    """
 
     method: Callable[..., Any]
-    module: Any
     settings: dict[str, float]
     structure: Mapping[str, Any] = MappingProxyType({})
+    calls: tuple[int, int] = (1, 1)
     steps: int = 400
     sigma_min: float = 0.01
     sigma_max: float = 10.0
 
 
 METHODS = {
-    "song2022": Row(song2022.song2022, song2022, {"snr": 0.16, "lam": 1.0}),
-    "ald_proximal": Row(ald_proximal.ald_proximal, ald_proximal, {"snr": 0.2, "lam": 1.0}),
-    "song2022_follow_noise": Row(song2022.song2022, song2022, {"snr": 0.16, "lam": 1.0}, {"follow_noise": True}),
-    "song2022_predictor_only": Row(
-        song2022.song2022, song2022, {"lam": 1.0}, {"snr": 0.0, "follow_noise": True, "corrector_steps": 0}
-    ),
-    "ald_proximal_follow_noise": Row(
-        ald_proximal.ald_proximal, ald_proximal, {"snr": 0.2, "lam": 1.0}, {"follow_noise": True}
-    ),
-    "score_sde": Row(score_sde.score_sde, score_sde, {"snr": 0.16, "gamma": 1.0}),
-    "score_sde_pseudo_inverse": Row(
-        score_sde.score_sde, score_sde, {"snr": 0.16, "gamma": 1.0}, {"pseudo_inverse": True}
-    ),
-    "langevin": Row(langevin.langevin, langevin, {"snr": 0.2, "gamma": 0.7}),
-    "dps": Row(dps.dps, dps, {"zeta": 1.0, "eta": 1.0}),
-    "mcg": Row(mcg.mcg, mcg, {"zeta": 1.0, "eta": 1.0}),
-    "pigdm": Row(pigdm.pigdm, pigdm, {"eta": 1.0, "data_std": 0.5}),
-    "ddnm": Row(ddnm.ddnm, ddnm, {"eta": 1.0, "lam": 1.0}),
-    "dds": Row(dds.dds, dds, {"eta": 0.85, "gamma": 5.0}),
-    "dds_dual": Row(dds_dual.dds_dual, dds_dual, {"eta": 0.85, "gamma": 5.0, "memory": 1.0}),
-    "diffpir": Row(diffpir.diffpir, diffpir, {"zeta": 0.3, "lam": 1.0}),
-    "dpir": Row(dpir.dpir, dpir, {"churn": 1.0, "momentum": 0.3, "lam": 0.3}),
-    "red_diff": Row(red_diff.red_diff, red_diff, {"lam": 0.25, "learning_rate": 0.1}),
-    "daps": Row(daps.daps, daps, {"langevin_rate": 0.5}, {"langevin_steps": 20}, steps=50),
-    "daps_mean": Row(daps.daps, daps, {"langevin_rate": 0.5}, {"langevin_steps": 20, "ode_steps": 1}, steps=50),
-    "split_gibbs": Row(split_gibbs.split_gibbs, split_gibbs, {"sigma_min": 0.01}, {"prior_steps": 50}, 100, 0.05, 1.0),
+    "song2022": Row(song2022, {"snr": 0.16, "lam": 1.0}, calls=(2, 1)),
+    "ald_proximal": Row(ald_proximal, {"snr": 0.2, "lam": 1.0}, calls=(3, 1)),
+    "song2022_follow_noise": Row(song2022, {"snr": 0.16, "lam": 1.0}, {"follow_noise": True}, calls=(2, 1)),
+    "song2022_predictor_only": Row(song2022, {"lam": 1.0}, {"snr": 0.0, "follow_noise": True, "corrector_steps": 0}),
+    "ald_proximal_follow_noise": Row(ald_proximal, {"snr": 0.2, "lam": 1.0}, {"follow_noise": True}, (3, 1)),
+    "score_sde": Row(score_sde, {"snr": 0.16, "gamma": 1.0}, calls=(2, 1)),
+    "score_sde_pseudo_inverse": Row(score_sde, {"snr": 0.16, "gamma": 1.0}, {"pseudo_inverse": True}, (2, 1)),
+    "langevin": Row(langevin, {"snr": 0.2, "gamma": 0.7}, calls=(3, 1)),
+    "dps": Row(dps, {"zeta": 1.0, "eta": 1.0}),
+    "mcg": Row(mcg, {"zeta": 1.0, "eta": 1.0}),
+    "pigdm": Row(pigdm, {"eta": 1.0, "data_std": 0.5}),
+    "ddnm": Row(ddnm, {"eta": 1.0, "lam": 1.0}),
+    "dds": Row(dds, {"eta": 0.85, "gamma": 5.0}),
+    "dds_dual": Row(dds_dual, {"eta": 0.85, "gamma": 5.0, "memory": 1.0}),
+    "diffpir": Row(diffpir, {"zeta": 0.3, "lam": 1.0}),
+    "dpir": Row(dpir, {"churn": 1.0, "momentum": 0.3, "lam": 0.3}),
+    "red_diff": Row(red_diff, {"lam": 0.25, "learning_rate": 0.1}, calls=(1, 0)),
+    "daps": Row(daps, {"langevin_rate": 0.5}, {"langevin_steps": 20}, calls=(5, 5), steps=50),
+    "daps_mean": Row(daps, {"langevin_rate": 0.5}, {"langevin_steps": 20, "ode_steps": 1}, steps=50),
+    "split_gibbs": Row(split_gibbs, {"sigma_min": 0.01}, {"prior_steps": 50}, (50, 50), 100, 0.05, 1.0),
 }
 TRACES: Counter = Counter()
 
@@ -95,11 +89,3 @@ def draw(name, prior, measurement, seed=0, count=8, steps=0, **changes):
         measurement = jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape)), measurement)
     keys = jax.random.split(jax.random.key(seed), count)
     return runner(name)(prior, times, settings, keys, measurement)
-
-
-def calls(name, steps):
-    """What the module says the method costs."""
-    module = METHODS[name].module
-    structure = METHODS[name].structure
-    known = inspect.signature(module.network_calls).parameters
-    return partial(module.network_calls, steps)(**{k: v for k, v in structure.items() if k in known})

@@ -32,7 +32,8 @@ def test_a_preset_is_a_valid_call_on_its_ladder(task, method):
 
 
 def test_network_calls_of_the_paper():
-    calls = {m: METHODS[m].module.network_calls(GRIDS["brats_mri"][m]["steps"]) for m in PRESETS["brats_mri"]}
+    built = {m: sampler_of(preset=f"brats_mri/{m}") for m in PRESETS["brats_mri"]}
+    calls = {m: build.network_calls(*sampler) for m, sampler in built.items()}
     assert calls == {"song2022": 2001, "score_sde": 2001, "langevin": 2101, "ald_proximal": 2101}
 
 

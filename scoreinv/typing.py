@@ -1,0 +1,11 @@
+"""The array types that signatures share."""
+
+from jaxtyping import Array, Float
+
+Image = Float[Array, "H W C"]
+# A number of a method or diffusion: as data of a compiled program, or as written down.
+Scalar = Float[Array, ""] | float
+# A point of a diffusion in [0, 1]; 0 is data.
+Time = Float[Array, ""]
+# Where a sampler stops, descending.
+Times = Float[Array, " levels"]
