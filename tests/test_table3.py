@@ -7,8 +7,8 @@ import pytest
 
 from experiments.table3_metal_artifacts.run import SIZES, configuration, main, shrink
 from scoreinv.baselines.li import li
+from scoreinv.build.comparison import choose_slices, fitting_prior
 from scoreinv.build.plan import method_conditions
-from scoreinv.build.slices import choose_slices, fitting_prior
 from scoreinv.drivers.evaluate import evaluate
 from scoreinv.drivers.sweep import sweep
 from scoreinv.evaluation.metrics import psnr

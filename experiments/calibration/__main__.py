@@ -23,7 +23,7 @@ from tqdm import tqdm
 from experiments.fast import shrink
 from experiments.small import body, brain
 from scoreinv import build
-from scoreinv.build.slices import choose_slices, fitting_prior
+from scoreinv.build.comparison import choose_slices, fitting_prior
 from scoreinv.evaluation import uncertainty
 from scoreinv.evaluation.tables import markdown
 from scoreinv.formats.files import write_atomically

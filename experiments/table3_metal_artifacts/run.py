@@ -22,8 +22,8 @@ from tqdm import tqdm
 from configs import mar_demo, train_body_ct
 from experiments import fast
 from scoreinv import build, compilation_cache
+from scoreinv.build.comparison import choose_slices, fitting_prior
 from scoreinv.build.plan import with_method
-from scoreinv.build.slices import choose_slices, fitting_prior
 from scoreinv.drivers import reconstruct
 from scoreinv.drivers.evaluate import settings_of
 from scoreinv.evaluation import metrics

@@ -57,8 +57,8 @@ FIELDS = (
         "operator",
         f"{SAMPLING} unroll",
         Field("modality", "mri", "what is measured", choices="MODALITIES", when=SIMULATED),
-        Field("mask", "equispaced", "mri: equispaced | random | variable_density | own .npy; ct, mar: sparse_view | "
-              "limited_angle", when=SIMULATED),
+        Field("mask", "equispaced", "mri: equispaced | radial | random | variable_density | own .npy; ct, mar: "
+              "sparse_view | limited_angle", when=SIMULATED),
         Field("acceleration", (4.0,), "columns per measured column, one task each", low=1, high=1000, when=LINES),
         Field("center_fraction", 0.04, "fraction of columns measured around the centre of k-space", low=0, high=1,
               when=LINES),

@@ -18,6 +18,7 @@ from scoreinv.simulation.scanner import Scanner, Simulated
 def _mri_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
     masks = {
         "equispaced": lambda r: mri.equispaced_mask(shape[:2], r, config.center_fraction),
+        "radial": lambda r: _diameters(shape[:2], r),
         "random": lambda r: mri.random_mask(key, shape[:2], r, config.center_fraction),
         "variable_density": lambda r: mri.variable_density_mask(key, shape[:2], r, config.center_fraction),
     }
@@ -26,6 +27,13 @@ def _mri_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator
         return [("own-mask", LinearOperator(read_mask(config.mask, shape[:2]), transform))]
     make = choose(masks, config.mask, "operator.mask for mri")
     return [(f"{r:g}x", LinearOperator(make(r), transform)) for r in config.acceleration]
+
+
+def _diameters(shape: tuple[int, int], acceleration: float):
+    """As many diameters of k-space as Cartesian lines would be measured."""
+    if not 1 <= acceleration <= shape[1]:
+        raise ValueError(f"acceleration {acceleration:g} of {shape[1]} lines; give 1 to {shape[1]}")
+    return mri.radial_mask(shape, round(shape[1] / acceleration))
 
 
 def _ct_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:

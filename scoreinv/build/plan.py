@@ -13,7 +13,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from scoreinv import build
-from scoreinv.evaluation.plan import Condition, Scan
+from scoreinv.evaluation.condition import Condition, SimulatedScan
 from scoreinv.operators.base import LinearOperator, Transform, forward_model
 
 DEFAULT_METHOD = "scoreinv"
@@ -205,7 +205,7 @@ def _conditions(configured, shape, named: bool) -> list[Condition]:
         raise ValueError("operator.acceleration or operator.views has several values; make them an axis of sweep.over")
     models = {id(t): forward_model(t, configured[0][2].operator.oversample) for t in transforms.values()}
     masks = {id(t): _common_mask_shape(t, operators) for t in transforms.values()}
-    scans: dict[str, Scan] = {}
+    scans: dict[str, SimulatedScan] = {}
     conditions, refused = [], None
     for labels, name, config in configured:
         for operator_name, operator in operators[_geometry(config.operator)]:
@@ -251,7 +251,7 @@ def _condition(config, name: str, labels, operator: LinearOperator, shape, model
     if config.operator.modality in build.SCANS:
         scanned = [config.operator.to_dict(), config.data.window, labels.get("operator", "")]
         identity = json.dumps(scanned, sort_keys=True)
-        scans[identity] = scans.get(identity) or Scan(identity, build.scanner(config, operator, shape))
+        scans[identity] = scans.get(identity) or SimulatedScan(identity, build.scanner(config, operator, shape))
         measured["scan"] = scans[identity]
     if is_sampler(config, name):
         make, settings = build.sampler(config.sampler)

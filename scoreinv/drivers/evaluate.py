@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from absl import logging
 
+from scoreinv.build.comparison import choose_slices, fitting_prior, region
 from scoreinv.build.plan import Condition, method_conditions
-from scoreinv.build.slices import choose_slices, fitting_prior, region
 from scoreinv.evaluation.figures import panel
 from scoreinv.evaluation.rows import claim_settings
 from scoreinv.evaluation.runner import SLICE, Runner, run

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 from absl import logging
 
+from scoreinv.build.comparison import choose_slices, fitting_prior, region
 from scoreinv.build.plan import parse_axes, point_conditions, points
-from scoreinv.build.slices import choose_slices, fitting_prior, region
 from scoreinv.drivers.evaluate import parts_of, settings_of, write_summary
 from scoreinv.evaluation.figures import Line, curves
 from scoreinv.evaluation.rows import claim_settings

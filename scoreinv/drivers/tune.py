@@ -13,8 +13,8 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from scoreinv import build
+from scoreinv.build.comparison import choose_slices, fitting_prior, region
 from scoreinv.build.plan import DEFAULT_METHOD, Condition, method_conditions, set_axis
-from scoreinv.build.slices import choose_slices, fitting_prior, region
 from scoreinv.drivers.evaluate import settings_of
 from scoreinv.evaluation.figures import curves
 from scoreinv.evaluation.rows import claim_settings

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -13,13 +14,16 @@ from typing import IO, Any
 from scoreinv.formats.files import write_atomically
 
 Row = Mapping[str, Any]
+# What a row is of: the values of its columns that are not results.
+Identity = tuple[str, ...]
 
 
 class ResultFile:
     """A CSV file that processes append rows to, and the work that each of them has taken on.
 
     A write is complete when its last line ends; what a kill left after that is cut off at the next append. Claims are
-    POSIX record locks on one byte per unit of work in `<name>.claims`: the kernel drops those of a process that dies.
+    POSIX record locks in `<name>.claims` on one byte for each row, at a hash of what the row is of: processes that
+    share nothing but the file agree on it, and the kernel drops the claims of one that dies.
 
     Args:
         path: the CSV file.
@@ -62,23 +66,33 @@ class ResultFile:
 
 
 class Claims:
-    """Units of work, by number, that no two living processes hold at once."""
+    """Rows, by what they are of, that no two living processes work on at once."""
 
     def __init__(self, file: IO[bytes]):
         self._file = file
 
     @contextmanager
-    def claim(self, unit: int) -> Iterator[bool]:
-        """Whether the unit is this process's for the length of the context; False: another one works on it."""
+    def claim(self, identities: Sequence[Identity]) -> Iterator[list[bool]]:
+        """Which of the rows are this process's for the length of the context; another one works on the others."""
+        mine = [self._lock(place_of(identity)) for identity in identities]
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, unit)
-        except OSError:
-            yield False
-            return
-        try:
-            yield True
+            yield mine
         finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, unit)
+            for identity, held in zip(identities, mine, strict=True):
+                if held:
+                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place_of(identity))
+
+    def _lock(self, place: int) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except OSError:
+            return False
+        return True
+
+
+def place_of(identity: Identity) -> int:
+    """The byte that stands for a row, a hash of 56 bits; rows that share one would wait for one another, no more."""
+    return int.from_bytes(hashlib.sha256("\0".join(identity).encode()).digest()[:7], "big")
 
 
 def claim_settings(path: Path, settings: Mapping[str, Any]) -> None:

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from scoreinv import parallel
 from scoreinv.evaluation import metrics
-from scoreinv.evaluation.plan import Condition
+from scoreinv.evaluation.condition import Condition
 from scoreinv.evaluation.rows import ResultFile
-from scoreinv.evaluation.slices import Slices
+from scoreinv.evaluation.subset import Subset
 from scoreinv.operators.base import LinearOperator, Measurement, block_mean, simulate
 from scoreinv.operators.mar import remove_metal
 from scoreinv.prior import Prior
@@ -87,7 +87,7 @@ class Runner:
         seconds: time spent in them, compilation left out.
     """
 
-    def __init__(self, prior: Prior, slices: Slices, region: Callable[[tuple[int, int]], Array], seed: int):
+    def __init__(self, prior: Prior, slices: Subset, region: Callable[[tuple[int, int]], Array], seed: int):
         self.prior, self.slices = prior, slices
         self.region = region(slices.shape[:2])
         keys = [zlib.crc32("/".join(map(str, name)).encode()) for name in slices.names]
@@ -176,10 +176,6 @@ class Runner:
         return self._programs[name]
 
 
-def _parts(measurement: Measurement) -> tuple[Array, Array, Array]:
-    return measurement.y, measurement.operator.mask, measurement.noise_std
-
-
 def _image_key(condition: Condition, index: int) -> tuple[Any, int]:
     return tuple(condition.labels.items()), index
 
@@ -224,7 +220,8 @@ def columns_of(conditions: Sequence[Condition]) -> tuple[str, ...]:
 def run(path: Path, conditions: Sequence[Condition], runner: Runner, description: str) -> list[dict[str, str]]:
     """Completes a CSV file with a row for every slice under every condition.
 
-    Rows that are there are not computed again; portions that another process works on are left to it.
+    Rows that are there are not computed again; those that another process works on are left to it, whatever slices,
+    batch sizes or other conditions it has.
 
     Args:
         path: the CSV file.
@@ -237,19 +234,18 @@ def run(path: Path, conditions: Sequence[Condition], runner: Runner, description
     """
     file = ResultFile(path, columns_of(conditions))
     names = runner.slices.names
-    units = list(enumerate(units_of(conditions, len(names))))
+    units = units_of(conditions, len(names))
     wanted = dict.fromkeys(_identity(_labelled((c, i), names)) for c in conditions for i in range(len(names)))
     with file.claims() as claims, tqdm(total=len(wanted), desc=description, unit="image") as bar:
-        while units := [(i, unit) for i, unit in units if _missing(file, unit, names)]:
-            busy = 0
-            for number, unit in units:
-                with claims.claim(number) as mine:
-                    missing = _missing(file, unit, names) if mine else []
+        while units := [missing for unit in units if (missing := _missing(file, unit, names))]:
+            before = len(_done(file))
+            for unit in units:
+                with claims.claim([_identity(_labelled(pair, names)) for pair in unit]) as mine:
+                    missing = _missing(file, [pair for pair, held in zip(unit, mine, strict=True) if held], names)
                     if missing:
                         file.append(_rows(missing, runner))
-                busy += not mine
                 bar.update(len(wanted.keys() & _done(file)) - bar.n)
-            if busy == len(units):
+            if len(_done(file)) == before:
                 time.sleep(POLL_SECONDS)
         bar.update(len(wanted.keys() & _done(file)) - bar.n)
     found = {_identity(row): row for row in file.rows()}

@@ -1,13 +1,15 @@
 """Sweeps in words: what an axis may name, whom it concerns, and which conditions share a program."""
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from configs import default
 from scoreinv import build
 from scoreinv.build.plan import method_conditions, point_conditions, points, with_method
 from scoreinv.evaluation.runner import pairs_per_call, program_of, units_of
-from scoreinv.evaluation.slices import spread
+from scoreinv.evaluation.subset import spread
+from scoreinv.operators.mri import radial_mask
 
 SHAPE = (16, 16, 1)
 
@@ -46,6 +48,13 @@ def test_data_share_a_program_and_structure_does_not(config):
     assert float(one.settings["levels"]["sigma_max"]) == pytest.approx(0.5)
     assert one.noise_std == 0.1 and one.labels["acceleration"] == "4"
     assert jnp.sum(one.operator.mask[0]) == pytest.approx(4, abs=1)
+
+
+def test_a_radial_mask_has_as_many_diameters_as_lines(config):
+    (condition,) = sweep(config, "mask=radial; acceleration=4")
+    np.testing.assert_array_equal(condition.operator.mask, radial_mask(SHAPE[:2], 4))
+    with pytest.raises(ValueError, match=r"acceleration 0.5 of 16 lines; give 1 to 16"):
+        sweep(config, "mask=radial; acceleration=0.5")
 
 
 def test_views_are_masks_on_one_sinogram(config):

@@ -11,7 +11,7 @@ import pytest
 
 from configs import default
 from experiments.fast import shrink
-from scoreinv.build import slices as selection
+from scoreinv.build import comparison as selection
 from scoreinv.drivers.evaluate import evaluate
 from scoreinv.drivers.sweep import sweep
 from scoreinv.drivers.tune import parse_ranges, tune
@@ -114,14 +114,14 @@ def test_a_sweep_of_lambda_and_acceleration_is_one_program(config, tmp_path, tra
 
 def test_what_a_killed_process_had_claimed_is_taken_over(config, tmp_path):
     config.sweep.over = "method=direct; acceleration=2,4,8"
-    holder = hold(tmp_path / "sweep.csv", 0)
+    holder = hold(tmp_path / "sweep.csv", ("direct", "4", "sub-1", "0", "1"))
     thread = threading.Timer(0.0, sweep, (config, tmp_path))
     thread.start()
     while not (tmp_path / "sweep.csv").exists():
         thread.join(0.1)
     thread.join(1.5)
-    # All but the unit of the other process is done, and this one waits for it.
-    assert thread.is_alive() and len(pd.read_csv(tmp_path / "sweep.csv")) == 2
+    # All but the row of the other process is done, and this one waits for it.
+    assert thread.is_alive() and len(pd.read_csv(tmp_path / "sweep.csv")) == 5
     holder.send_signal(signal.SIGKILL)
     holder.communicate()
     thread.join(60)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 
-class Slices(NamedTuple):
+class Subset(NamedTuple):
     """The true images of a comparison.
 
     Attributes:

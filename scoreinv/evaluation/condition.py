@@ -7,7 +7,7 @@ from scoreinv.operators.base import LinearOperator
 from scoreinv.simulation.scanner import Scanner
 
 
-class Scan(NamedTuple):
+class SimulatedScan(NamedTuple):
     """How a slice is measured where that is not A x with Gaussian noise.
 
     Attributes:
@@ -46,4 +46,4 @@ class Condition(NamedTuple):
     noise_std: float
     network_calls: int
     network: Any = None
-    scan: Scan | None = None
+    scan: SimulatedScan | None = None

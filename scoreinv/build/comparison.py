@@ -10,14 +10,14 @@ from ml_collections import ConfigDict
 from scoreinv import build
 from scoreinv.datasets.slices import load_slices
 from scoreinv.evaluation import metrics
-from scoreinv.evaluation.slices import Slices, spread
+from scoreinv.evaluation.subset import Subset, spread
 from scoreinv.prior import Prior, padded
 
 SPLITS = ("test", "validation")
 REGIONS: dict[str, Callable[[tuple[int, int]], Array]] = {"all": jnp.ones, "circle": metrics.circular_region}
 
 
-def choose_slices(config, split: str, count: int) -> Slices:
+def choose_slices(config, split: str, count: int) -> Subset:
     """Slices of a split, the same at every call.
 
     Args:
@@ -42,7 +42,7 @@ def choose_slices(config, split: str, count: int) -> Slices:
         seen[subject, index] = seen.get((subject, index), -1) + 1
         names.append((subject, seen[subject, index], index))
     chosen = spread(every.subjects, count or len(names))
-    return Slices(every.images[chosen], tuple(names[i] for i in chosen), oversample)
+    return Subset(every.images[chosen], tuple(names[i] for i in chosen), oversample)
 
 
 def fitting_prior(config, shape: tuple[int, int, int]) -> Prior:
