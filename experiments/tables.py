@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from scoreinv.drivers.sweep import label_columns
-from scoreinv.evaluation.tables import UNITS, cell, markdown
+from scoreinv.evaluation.tables import UNITS, cell, interval_cell, markdown
 from scoreinv.formats.files import write_atomically
 
 SHOWN = ("psnr", "ssim")
@@ -66,7 +66,8 @@ def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
         labels: the columns that tell conditions apart.
 
     Returns:
-        Cells of text, the best mean of each column between `**`; the head of a column is "<part> <value>, <measure>".
+        Cells of text, the best mean of each column between `**`; the head of a column is "<part> <value>, <measure>". A
+        column "over tv" holds the mean difference in PSNR over subjects, its 95 % interval and the slices won.
     """
     *down, across = labels
     rows: dict[tuple[str, ...], dict[str, str]] = {}
@@ -80,6 +81,9 @@ def pivot(summary: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
                 text = cell(row[f"{measure}_mean"], row[f"{measure}_std"], measure)
                 best = row[f"{measure}_mean"] == group[f"{measure}_mean"].max()
                 cells[f"{head}: {UNITS[measure]}"] = f"**{text}**" if best else text
+            if isinstance(row.get("reference"), str):
+                gain = interval_cell(row, ("psnr_gain", "psnr_gain_low", "psnr_gain_high"), "psnr", "+")
+                cells[f"{head}: over {row['reference']}, dB"] = f"{gain}, {row['psnr_won']:.0f} of {row['slices']}"
             cells["calls"] = str(row["network_calls"] // row["slices"])
             cells["slices (subjects)"] = f"{row['slices']} ({row['subjects']})"
     table = pd.DataFrame.from_dict(rows, orient="index").fillna("")

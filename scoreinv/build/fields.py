@@ -132,6 +132,12 @@ FIELDS = (
         Field("methods", (), "baselines, `methods`, `supervised`, samplers, scoreinv; empty: all but the samplers",
               of=str, modes=only("evaluate")),
         Field("slices", 0, "number of slices, spread over the subjects; 0: all", low=0, high=MILLION),
+        Field("tuned", "", "settings of baselines that are chosen on validation slices, for each operator, by PSNR, "
+              'before test slices are seen, as in "tv.lam=0.001,0.003,0.01; wavelet.lam=0.001,0.003"',
+              modes=only("evaluate")),
+        Field("tuned_slices", 8, "number of those validation slices; 0: all", low=0, high=MILLION,
+              modes=only("evaluate")),
+        Field("reference", "tv", "the method that the others are compared with, slice by slice; empty: none"),
         Field("region", "all", "pixels that are scored: all, or circle (the field of view of CT)",
               choices=("all", "circle"), modes=only(COMPARING)),
     ),

@@ -21,8 +21,8 @@ NOT_SWEPT = ("modality", "oversample")  # the slices of a run are prepared for o
 Point = Mapping[str, str]
 
 
-def parse_axes(text: str) -> dict[str, tuple[str, ...]]:
-    """The axes in "name=value,value; name=value,value".
+def parse_axes(text: str, field: str = "sweep.over") -> dict[str, tuple[str, ...]]:
+    """The axes in "name=value,value; name=value,value", the value of a field.
 
     Raises:
         ValueError: an axis without values, or named twice.
@@ -32,7 +32,7 @@ def parse_axes(text: str) -> dict[str, tuple[str, ...]]:
         name, _, values = (part.strip() for part in item.partition("="))
         split = tuple(value.strip() for value in values.split(",") if value.strip())
         if not name or not split or name in axes:
-            raise ValueError(f"sweep.over: {item!r} is no axis; write name=value,value with another name for each axis")
+            raise ValueError(f"{field}: {item!r} is no axis; write name=value,value with another name for each axis")
         axes[name] = split
     return axes
 
@@ -170,7 +170,7 @@ def point_conditions(config, sweep: Sequence[Point], shape: tuple[int, int, int]
             f"sweep.over: {min(unused)!r} is neither a field of operator or sampler nor a setting of "
             f"{', '.join(methods)}; {_settings_of(config, methods)}"
         )
-    return _conditions(list(configured.values()), shape, named=False)
+    return build_conditions(list(configured.values()), shape, named=False)
 
 
 def _settings_of(config, methods: Sequence[str]) -> str:
@@ -185,11 +185,17 @@ def _settings_of(config, methods: Sequence[str]) -> str:
 def method_conditions(config, shape: tuple[int, int, int]) -> list[Condition]:
     """The conditions of an evaluation: every method under every operator of the configuration."""
     configured = [({"method": name}, name, with_method(config, name)) for name in method_names(config)]
-    return _conditions(configured, shape, named=True)
+    return build_conditions(configured, shape, named=True)
 
 
-def _conditions(configured, shape, named: bool) -> list[Condition]:
-    """Builds what was configured; equal operators are one, and so are equal transforms under different masks."""
+def build_conditions(configured, shape, named: bool) -> list[Condition]:
+    """Builds what was configured; equal operators are one, and so are equal transforms under different masks.
+
+    Args:
+        configured: (labels, method, configuration with that method) of each.
+        shape: (H, W, C) of the images.
+        named: whether a configuration may have several operators, whose names are a label.
+    """
     shared = len({_geometry(config.operator) for _, _, config in configured}) > 1
     operators: dict[str, list[tuple[str, LinearOperator]]] = {}
     transforms: dict[Any, Transform] = {}

@@ -12,17 +12,21 @@ import numpy as np
 import pandas as pd
 from absl import logging
 
+from scoreinv.build.baseline_choice import baseline_candidates
 from scoreinv.build.comparison import choose_slices, fitting_prior, region
-from scoreinv.build.plan import Condition, method_conditions
+from scoreinv.build.plan import method_conditions, with_method
+from scoreinv.evaluation.condition import Condition
 from scoreinv.evaluation.figures import panel
 from scoreinv.evaluation.rows import claim_settings
 from scoreinv.evaluation.runner import SLICE, Runner, run
-from scoreinv.evaluation.tables import aligned, frame, labels_of, markdown, summarize, table
+from scoreinv.evaluation.tables import MEASURES, aligned, frame, labels_of, markdown, summarize, table
 from scoreinv.formats.files import write_atomically
 from scoreinv.prior import Prior
 
 SECTIONS = ("seed", "operator", "sampler", "methods", "supervised", "baseline_settings", "data", "evaluate")
 RANKS = ("best", "median", "worst")
+# (method, operator) -> the candidate whose settings are best there.
+Chosen = dict[tuple[str, str], Condition]
 
 
 def evaluate(config, workdir: Path) -> pd.DataFrame:
@@ -31,7 +35,8 @@ def evaluate(config, workdir: Path) -> pd.DataFrame:
     Args:
         config: the whole configuration; `config.parts`, when not empty, holds several to run in turn.
         workdir: receives `evaluate.csv` (a row for each slice), `summary.md`, `summary.json` and figures of the slices
-            that the last method reconstructs best, at the median and worst; with parts, in a folder for each.
+            that the last method reconstructs best, at the median and worst; `tuned.csv`, the rows of the validation
+            slices on which baselines were tuned; with parts, in a folder for each.
 
     Returns:
         The summaries, one row for each method and operator.
@@ -53,19 +58,66 @@ def parts_of(config, workdir: Path) -> Iterator[tuple]:
 
 def _evaluate(config, workdir: Path) -> pd.DataFrame:
     shape = (config.data.size, config.data.size, 1)
-    conditions = method_conditions(config, shape)
+    reference = checked_reference(config)
+    conditions, candidates = method_conditions(config, shape), baseline_candidates(config, shape)
     prior = fitting_prior(config, shape)
     slices = choose_slices(config, config.evaluate.split, config.evaluate.slices)
     runner = Runner(prior, slices, region(config.evaluate.region), config.seed)
+    validation = _validation_runner(config, runner) if candidates else None
     claim_settings(workdir / "evaluate.json", settings_of(config, prior, ("operator.acceleration", "operator.views")))
+    chosen = _choose(workdir, candidates, validation) if validation else {}
+    conditions = [_with_settings_of(condition, chosen) for condition in conditions]
     rows = frame(run(workdir / "evaluate.csv", conditions, runner, "evaluating"))
-    summary = summarize(rows)
+    summary = summarize(rows, reference)
+    if chosen:
+        settings = {place: candidate.labels["setting"] for place, candidate in chosen.items()}
+        summary["setting"] = [settings.get((r["method"], r["operator"]), "") for _, r in summary.iterrows()]
     write_summary(workdir, summary, labels_of(rows))
     for condition in conditions:
         if condition.labels["method"] == conditions[-1].labels["method"]:
             _figures(workdir, rows, [c for c in conditions if _same_operator(c, condition)], runner)
     logging.info("%d compilations; evaluate.csv, summary.* and figures are in %s", runner.compilations, workdir)
     return summary
+
+
+def checked_reference(config) -> str:
+    """The method that the others are compared with.
+
+    Raises:
+        ValueError: no such method.
+    """
+    if config.evaluate.reference:
+        with_method(config, config.evaluate.reference)
+    return config.evaluate.reference
+
+
+def _validation_runner(config, runner: Runner) -> Runner:
+    """A runner on validation slices."""
+    if config.evaluate.split == "validation":
+        raise ValueError("evaluate.tuned chooses on validation slices, evaluate.split scores them; drop one of the two")
+    slices = choose_slices(config, "validation", config.evaluate.tuned_slices)
+    return Runner(runner.prior, slices, region(config.evaluate.region), config.seed)
+
+
+def _choose(workdir: Path, candidates: list[Condition], runner: Runner) -> Chosen:
+    """The candidate of each method and operator that has the best mean PSNR; noted in evaluate.json."""
+    rows = frame(run(workdir / "tuned.csv", candidates, runner, "tuning baselines"))
+    means = rows.groupby(list(candidates[0].labels), sort=False)["psnr"].mean()
+    chosen: Chosen = {}
+    for candidate in candidates:
+        place = candidate.labels["method"], candidate.labels["operator"]
+        best = chosen.get(place)
+        if best is None or means[tuple(candidate.labels.values())] > means[tuple(best.labels.values())]:
+            chosen[place] = candidate
+    noted = {f"tuned.{method}.{operator}": c.labels["setting"] for (method, operator), c in chosen.items()}
+    claim_settings(workdir / "evaluate.json", noted)
+    return chosen
+
+
+def _with_settings_of(condition: Condition, chosen: Chosen) -> Condition:
+    """The condition with the settings that were chosen for it, if any were."""
+    best = chosen.get((condition.labels["method"], condition.labels["operator"]))
+    return condition if best is None else condition._replace(make=best.make, settings=best.settings)
 
 
 def settings_of(config, prior: Prior, free: tuple[str, ...] = ()) -> dict[str, object]:
@@ -75,13 +127,13 @@ def settings_of(config, prior: Prior, free: tuple[str, ...] = ()) -> dict[str, o
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(prior):
         digest.update(np.asarray(leaf).tobytes())
-    free = (*free, "sampler.batch_size", "evaluate.slices", "evaluate.methods")
+    free = (*free, "sampler.batch_size", "evaluate.slices", "evaluate.methods", "evaluate.reference")
     return {k: v for k, v in flat.items() if k not in free} | {"prior": digest.hexdigest()}
 
 
 def write_summary(workdir: Path, summary: pd.DataFrame, labels: list[str]) -> None:
     """Writes summary.md and summary.json, and prints the table."""
-    full = markdown(table(summary, labels, subjects=True))
+    full = markdown(table(summary, labels, MEASURES))
     write_atomically(workdir / "summary.md", lambda path: path.write_text(full))
     text = json.dumps(json.loads(summary.to_json(orient="records")), indent=1) + "\n"
     write_atomically(workdir / "summary.json", lambda path: path.write_text(text))

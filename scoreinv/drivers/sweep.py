@@ -8,7 +8,7 @@ from absl import logging
 
 from scoreinv.build.comparison import choose_slices, fitting_prior, region
 from scoreinv.build.plan import parse_axes, point_conditions, points
-from scoreinv.drivers.evaluate import parts_of, settings_of, write_summary
+from scoreinv.drivers.evaluate import checked_reference, parts_of, settings_of, write_summary
 from scoreinv.evaluation.figures import Line, curves
 from scoreinv.evaluation.rows import claim_settings
 from scoreinv.evaluation.runner import Runner, run
@@ -37,6 +37,7 @@ def sweep(config, workdir: Path) -> pd.DataFrame:
 
 def _sweep(config, workdir: Path) -> pd.DataFrame:
     shape = (config.data.size, config.data.size, 1)
+    reference = checked_reference(config)
     conditions = point_conditions(config, points(config.sweep.over, config.sweep.combine), shape)
     prior = fitting_prior(config, shape)
     slices = choose_slices(config, config.evaluate.split, config.evaluate.slices)
@@ -50,7 +51,7 @@ def _sweep(config, workdir: Path) -> pd.DataFrame:
         "%d conditions, %d compilations; %.1f s, of which %.1f s sampling",
         *(len(conditions), runner.compilations, time.perf_counter() - started, runner.seconds),
     )
-    summary = summarize(rows)
+    summary = summarize(rows, reference)
     write_summary(workdir, summary, labels_of(rows))
     for axis in axes:
         lines = lines_over(summary, axis)

@@ -1,6 +1,7 @@
 """Evaluation, sweep and tuning on phantoms with an untrained network: resumed, shared, one program, honest splits."""
 
 import importlib.util
+import json
 import signal
 import threading
 from pathlib import Path
@@ -98,6 +99,28 @@ def test_evaluation_is_complete_and_resumes(config, tmp_path, traces):
         evaluate(config, tmp_path)
 
 
+def test_baselines_are_tuned_on_validation_slices_for_each_operator(config, tmp_path, monkeypatch):
+    """The weight that is best there is the one that the test slices get, at every acceleration its own."""
+    config.operator.update({"acceleration": (2.0, 8.0), "noise_std": 0.1})
+    config.evaluate.methods = ("tv", "direct")
+    config.evaluate.tuned = "tv.lam=0.0001,0.01,0.3"
+    summary = evaluate(config, tmp_path / "tuned").set_index(["method", "operator"])
+    tried = pd.read_csv(tmp_path / "tuned" / "tuned.csv")
+    assert set(tried["subject"]) == {"sub-0"} and len(tried) == 2 * 3 * 2
+    noted = json.loads((tmp_path / "tuned" / "evaluate.json").read_text())
+    for operator in ("2x", "8x"):
+        means = tried[tried["operator"] == operator].groupby("setting")["psnr"].mean()
+        assert summary.loc[("tv", operator), "setting"] == means.idxmax() == noted[f"tuned.tv.{operator}"]
+        fixed = config.copy_and_resolve_references()
+        fixed.evaluate.update({"tuned": "", "methods": ("tv",)})
+        fixed.operator.acceleration = (float(operator[:-1]),)
+        fixed.baseline_settings.tv.lam = float(means.idxmax().removeprefix("lam="))
+        alone = evaluate(fixed, tmp_path / operator)
+        assert summary.loc[("tv", operator), "psnr_mean"] == pytest.approx(float(alone["psnr_mean"].iloc[0]), rel=1e-5)
+    assert summary.loc[("direct", "2x"), "setting"] == ""
+    assert f"lam={noted['tuned.tv.2x'].removeprefix('lam=')}" in (tmp_path / "tuned" / "summary.md").read_text()
+
+
 def test_a_sweep_of_lambda_and_acceleration_is_one_program(config, tmp_path, traces):
     config.sweep.over = "lam=0.1,0.3,0.9; acceleration=2,4"
     config.operator.noise_std = 0.1
@@ -174,6 +197,14 @@ MISTAKES = [
     ("evaluate", {"evaluate.slices": -1}, "-1 slices"),
     ("evaluate", {"operator.oversample": 0}, "oversample=0"),
     ("evaluate", {"methods": {"dds": {"speed": 1}}}, "methods.dds.speed is no field of sampler; fields: batch_size"),
+    ("evaluate", {"evaluate.reference": "bm3d"}, "unknown method 'bm3d'; choose one of ald_proximal"),
+    ("evaluate", {"evaluate.tuned": "tv.weight=1"}, "evaluate.tuned: 'weight' is no setting of the baseline tv"),
+    ("evaluate", {"evaluate.tuned": "dps.zeta=1"}, "unknown baseline in evaluate.tuned 'dps'; choose one of cgls"),
+    (
+        "evaluate",
+        {"evaluate.tuned": "tv.lam=1", "evaluate.split": "validation", "evaluate.methods": ("tv",)},
+        "evaluate.tuned chooses on validation slices, evaluate.split scores them",
+    ),
     ("sweep", {"sweep.over": "lam=0.1"}, "acceleration or operator.views has several values"),
     ("sweep", {"sweep.over": "lam=0.1", "sweep.combine": "zip"}, "unknown sweep.combine 'zip'; choose one of grid"),
     ("tune", {"tune.objective": "rmse"}, "unknown tune.objective 'rmse'; choose one of ssim, psnr"),
