@@ -78,7 +78,10 @@ def shrink(config, folder: Path):
     for name in config.supervised:
         config.supervised[name] = str(folder / "unrolled.safetensors")
     config.sweep.over = "; ".join(map(_shortened, filter(None, config.sweep.over.split(";"))))
-    config.evaluate.slices = 2
+    config.evaluate.update({"slices": 2, "tuned_slices": 2})
+    config.evaluate.tuned = "; ".join(
+        axis.rpartition(",")[0] for axis in filter(None, config.evaluate.tuned.split(";"))
+    )
     config.tune.update({"trials": 2, "slices": 2})
     return config
 

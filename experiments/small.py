@@ -2,7 +2,12 @@
 
 from configs import ct_demo, mri_demo, train_body_ct, train_brain_mri
 
-SLICES = 4
+SLICES = 28  # two of each test subject of brain MRI; of body CT all subjects, too
+# The grids that the classical methods' weights are chosen from, on validation slices, for each measurement.
+TUNED = {
+    "mri": "tv.lam=0.0003,0.001,0.003,0.01,0.03; wavelet.lam=0.0001,0.0003,0.001,0.003,0.01",
+    "ct": "tv.lam=0.00001,0.00003,0.0001,0.0003,0.001; wavelet.lam=0.00001,0.00003,0.0001,0.0003,0.001",
+}
 
 
 def brain():
@@ -18,8 +23,9 @@ def body(demo=ct_demo):
 def _small(config, training):
     config.data.update(training.data)
     config.operator.oversample = 2
-    config.sampler.samples = 2
-    config.evaluate.slices = SLICES
+    config.sampler.samples = 4
+    config.methods.one_draw = {"samples": 1}
+    config.evaluate.update({"slices": SLICES, "tuned": TUNED[config.operator.modality], "tuned_slices": 12})
     return config
 
 

@@ -19,7 +19,6 @@ from ml_collections import config_flags
 
 from scoreinv.build.checks import check_config, check_overrides, help_text
 from scoreinv.build.field import MODES
-from scoreinv.build.fields import default_config
 
 LONGEST_LINE = 500
 
@@ -76,8 +75,7 @@ def run(argv: list[str]) -> None:
 def drive(mode: str, config, workdir: Path) -> None:
     """Calls the driver of a mode: the function of its name in the module of its name."""
     driver = getattr(importlib.import_module(f"scoreinv.drivers.{mode}"), mode)
-    # best.py of a tuning holds what differs from the defaults
-    driver(config, workdir, *([default_config()] if mode == "tune" else []))
+    driver(config, workdir)
 
 
 def one_line(error: Exception) -> str:

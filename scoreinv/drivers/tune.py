@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import flax.traverse_util
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -52,14 +51,13 @@ def parse_ranges(text: str) -> Ranges:
     return ranges
 
 
-def tune(config, workdir: Path, defaults) -> dict[str, float]:
+def tune(config, workdir: Path) -> dict[str, float]:
     """Searches float settings of the sampler by Bayesian optimisation of SSIM or PSNR on validation subjects.
 
     Args:
         config: the whole configuration. Its operators (all accelerations or views) count alike.
         workdir: receives `study.db` (SQLite; several processes may work on it, and a restart continues it), `best.py`
-            (a file for --config), `history.csv` and `history.png`.
-        defaults: the default configuration, against which best.py is written.
+            (a file for --config that needs no other), `history.csv` and `history.png`.
 
     Returns:
         The best settings.
@@ -90,7 +88,7 @@ def tune(config, workdir: Path, defaults) -> dict[str, float]:
 
     _optimize(optuna, study, objective, config)
     best = {name: float(f"{value:.6g}") for name, value in study.best_params.items()}
-    _write(workdir, study, with_settings(config, best), defaults, config.tune.objective)
+    _write(workdir, study, with_settings(config, best), config.tune.objective)
     print(f"best {config.tune.objective} {study.best_value:.4f} on {len(slices.names)} validation slices: {best}")
     logging.info("%d compilations; best.py, history.csv and history.png are in %s", runner.compilations, workdir)
     return best
@@ -180,7 +178,7 @@ def _optimize(optuna, study, objective: Callable, config) -> None:
             bar.update(count() - bar.n)
 
 
-def _write(workdir: Path, study, best, defaults, objective: str) -> None:
+def _write(workdir: Path, study, best, objective: str) -> None:
     trials = [t for t in study.trials if t.value is not None]
     values = [t.value for t in trials]
     x = list(range(1, len(values) + 1))
@@ -191,17 +189,14 @@ def _write(workdir: Path, study, best, defaults, objective: str) -> None:
     table = [head, *([str(t.number), *(f"{t.params[n]:.6g}" for n in names), f"{t.value:.6g}"] for t in trials)]
     write_atomically(workdir / "history.csv", lambda path: path.write_text("\n".join(map(",".join, table)) + "\n"))
     write_atomically(workdir / "history.png", figure.savefig)
-    text = override_file(best, defaults, f"{objective.upper()} {study.best_value:.4f} on validation subjects")
+    text = configuration_file(best, f"{objective.upper()} {study.best_value:.4f} on validation subjects")
     write_atomically(workdir / "best.py", lambda path: path.write_text(text))
 
 
-def override_file(config, defaults, note: str) -> str:
-    """Source of a configuration file that sets what differs from the defaults."""
-    flat, base = (flax.traverse_util.flatten_dict(c.to_dict(), keep_empty_nodes=True) for c in (config, defaults))
-    changed = {k: v for k, v in flat.items() if k not in base or base[k] != v}
-    nested = pprint.pformat(flax.traverse_util.unflatten_dict(changed), width=110, sort_dicts=False)
+def configuration_file(config, note: str) -> str:
+    """Source of a configuration file with every field, which imports nothing of this repository."""
+    values = pprint.pformat(config.to_dict(), width=110, sort_dicts=False)
     return (
-        f'"""Tuned settings: {note}."""\n\nfrom configs import default\n\nVALUES = {nested}\n\n\n'
-        'def get_config():\n    """The defaults with the tuned values."""\n'
-        "    config = default.get_config()\n    config.update(VALUES)\n    return config\n"
+        f'"""Tuned settings: {note}."""\n\nfrom ml_collections import ConfigDict\n\nVALUES = {values}\n\n\n'
+        'def get_config():\n    """Every field, the tuned ones among them."""\n    return ConfigDict(VALUES)\n'
     )

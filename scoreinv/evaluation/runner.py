@@ -56,12 +56,17 @@ def _reconstruct(make, samples, batch_size, prior, measurement, truth, metal, re
     return Outcome(**scores, mean=mean, std=draws.std(0))
 
 
+def _measure(key, image, mask, transform, model, noise_std) -> Measurement:
+    """Data of the (finer) object's model, with the operator that reconstructs them."""
+    measured = simulate(key, LinearOperator(mask, model), image, noise_std)
+    return measured._replace(operator=LinearOperator(mask, transform))
+
+
 def _simulated(reconstruct, oversample, shared, image, mask, noise_std, settings, key) -> Outcome:
     """Measures one slice inside the program."""
     prior, transform, model, region = shared
     noise_key, key = jax.random.split(key)
-    measured = simulate(noise_key, LinearOperator(mask, model), image, noise_std)
-    measurement = measured._replace(operator=LinearOperator(mask, transform))
+    measurement = _measure(noise_key, image, mask, transform, model, noise_std)
     return reconstruct(prior, measurement, block_mean(image, oversample), None, region, settings, key)
 
 
@@ -145,6 +150,17 @@ class Runner:
                 self._measured.clear()
             self._measured[name] = condition.scan.measure(key, jnp.asarray(self.slices.images[index]))
         return self._measured[name]
+
+    def measurement(self, condition: Condition, index: int) -> tuple[Measurement, Array]:
+        """(what every method of the condition's measurement gets of a slice, truth), for methods of other packages."""
+        if condition.scan:
+            measured = self.measured(condition, index)
+            return measured.measurement, measured.truth
+        key, _ = jax.random.split(self._keys[index])
+        operator, image = condition.operator, jnp.asarray(self.slices.images[index])
+        noise_std = jnp.float32(condition.noise_std)
+        data = _measure(key, image, operator.mask, operator.transform, condition.model, noise_std)
+        return data, block_mean(image, self.slices.oversample)
 
     def truth(self, condition: Condition, index: int) -> tuple[Array, Array | None]:
         """(what reconstructions of a slice are compared with, metal that is left out of it)."""

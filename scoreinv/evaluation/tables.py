@@ -47,7 +47,7 @@ def summarize(rows: pd.DataFrame, reference: str = "") -> pd.DataFrame:
 
     Args:
         rows: what `frame` returns.
-        reference: the method that the others are compared with, slice by slice; "": none.
+        reference: the method that the others are compared with, slice by slice, in the best of its settings; "": none.
 
     Returns:
         Labels; numbers of slices and subjects; `<measure>_mean` and `<measure>_std` over slices,
@@ -89,16 +89,20 @@ def _subject_means(values: pd.Series) -> pd.Series:
 
 
 def _reference(named: Mapping[str, str], groups, labels: Sequence[str], reference: str) -> pd.DataFrame | None:
-    """The reference under a condition's own measurement: equal in every axis that concerns it, and the only such."""
+    """The reference under a condition's own measurement: equal in every axis that concerns both.
+
+    Of several settings of its own (axes "<reference>.<setting>") the best.
+    """
     if not reference or named.get("method", reference) == reference:
         return None
+    shared = [name for name in labels if name != "method" and not name.startswith(f"{reference}.")]
     found = []
     for values, group in groups.items():
         other = dict(zip(labels, values, strict=True))
-        alike = all(other[name] in ("", named[name]) for name in labels if name != "method")
+        alike = all(other[name] in ("", named[name]) for name in shared)
         if other["method"] == reference and alike:
             found.append(group)
-    return found[0] if len(found) == 1 else None
+    return max(found, key=lambda group: group["psnr"].mean(), default=None)
 
 
 def _against(group: pd.DataFrame, reference: pd.DataFrame) -> dict[str, float | int]:

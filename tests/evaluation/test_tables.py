@@ -47,11 +47,15 @@ def test_a_slice_that_failed_stays_visible():
 
 
 def test_the_reference_is_the_one_under_the_same_measurement():
-    """An axis that does not concern the reference leaves it what it is; two of them are none."""
+    """An axis that does not concern the reference leaves it what it is; of its own settings the best counts."""
     swept = [
         row("scoreinv", "a", 1, psnr, lam=lam, acceleration=r) for psnr, lam, r in [(25, "1", "4"), (24, "1", "8")]
     ]
     tv = [row("tv", "a", 1, psnr, lam="", acceleration=r) for psnr, r in [(22, "4"), (23, "8")]]
     assert summarize(frame(swept + tv), "tv")["psnr_gain"].tolist()[:2] == [3.0, 1.0]
-    several = [row("tv", "a", 1, 22, lam=lam, acceleration="4") for lam in ("", "1")]
-    assert "psnr_gain" not in summarize(frame(swept[:1] + several), "tv")
+    weighed = [
+        {"tv.lam": "", **swept[0]},
+        *({"tv.lam": lam, **tv[0], "psnr": p} for lam, p in [("1", "22"), ("2", "24")]),
+    ]
+    assert summarize(frame(weighed), "tv")["psnr_gain"].tolist()[:1] == [1.0]
+    assert "psnr_gain" not in summarize(frame(swept[:1] + tv[1:]), "tv")
