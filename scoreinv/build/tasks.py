@@ -13,10 +13,12 @@ from scoreinv import build
 from scoreinv.build.scans import read_scan
 from scoreinv.datasets.examples import EXAMPLES
 from scoreinv.datasets.resample import resize
+from scoreinv.formats.guard import FileError, shown
 from scoreinv.formats.images import read_image
+from scoreinv.formats.volume import Geometry
 from scoreinv.operators.base import Measurement, check_measurement
 from scoreinv.prior import Prior, padded, side_multiple
-from scoreinv.scans.intensity import to_unit_range
+from scoreinv.scans.intensity import IntensityScale, doubts, intensity_scale
 
 
 class Task(NamedTuple):
@@ -37,6 +39,20 @@ class Task(NamedTuple):
     scale: float
     metal: Float[Array, "H W 1"] | None = None
     uncorrected: Float[Array, "H W 1"] | None = None
+
+
+class LoadedImage(NamedTuple):
+    """One slice of an image file.
+
+    Attributes:
+        image: [H, W, 1] in [0, 1].
+        scale: maps it back to the file's unit.
+        geometry: where it lies, where the file says so.
+    """
+
+    image: Float[np.ndarray, "H W 1"]
+    scale: IntensityScale
+    geometry: Geometry | None
 
 
 def make_tasks(config) -> tuple[Prior, list[Task]]:
@@ -75,19 +91,33 @@ def image_shape(measurement: Measurement) -> tuple[int, int, int]:
     return jax.eval_shape(measurement.operator.adjoint, measurement.y).shape
 
 
-def load_image(name: str, config) -> Float[np.ndarray, "H W 1"]:
-    """An image in [0, 1]: a bundled example by name, or one slice of a file scaled by `config.data.intensity`."""
+def load_image(name: str, config) -> LoadedImage:
+    """A bundled example by name, or one slice of a file, scaled as the `data` section says; what is guessed is logged.
+
+    Raises:
+        ValueError: no such example or file, one that cannot be used, or no such slice.
+    """
     if name in EXAMPLES:
-        return EXAMPLES[name]().image
+        example = EXAMPLES[name]()
+        return LoadedImage(example.image, example.scale, None)
     if not Path(name).exists() and not Path(name).suffix:
         raise ValueError(f"unknown image {name!r}; choose one of {', '.join(sorted(EXAMPLES))}, or give a file")
-    values = read_image(name).values
-    values, _ = to_unit_range(values, config.data.intensity, low=config.data.window[0], high=config.data.window[1])
-    if not -1 <= config.slice_index < len(values):
+    data = config.data
+    volume = read_image(name, data.key, slices=data.slice_axis)
+    index = len(volume.values) // 2 if config.slice_index == -1 else config.slice_index
+    if not 0 <= index < len(volume.values):
         raise ValueError(
-            f"slice_index={config.slice_index} of {name!r} with {len(values)} slices; -1 is the middle one"
+            f"slice_index={config.slice_index} of {name!r} with {len(volume.values)} slices; -1 is the middle one"
         )
-    return values[len(values) // 2 if config.slice_index == -1 else config.slice_index][..., None]
+    low, high = data.window
+    try:
+        scale = intensity_scale(volume.values, data.intensity, low, high, tuple(data.percentiles))
+    except ValueError as error:
+        raise FileError(f"{shown(name)}: {error}") from error
+    for note in (*volume.notes, *doubts(volume.values, data.intensity, low, high)):
+        logging.warning("%s: %s", name, note)
+    geometry = None if volume.geometry is None else volume.geometry.of_slice(index)
+    return LoadedImage(scale.to_unit(volume.values[index])[..., None], scale, geometry)
 
 
 def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str, oversample: int) -> Float[np.ndarray, "h w C"]:
@@ -117,7 +147,7 @@ def _simulated(config, prior: Prior, name: str) -> list[Task]:
     oversample = config.operator.oversample
     if oversample < 1:
         raise ValueError(f"operator.oversample={oversample}; give 1 (the operator's own model) or a larger integer")
-    fine = jnp.asarray(to_grid(load_image(name, config), prior, name, oversample))
+    fine = jnp.asarray(to_grid(load_image(name, config).image, prior, name, oversample))
     shape = (fine.shape[0] // oversample, fine.shape[1] // oversample, fine.shape[2])
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise_std = config.operator.noise_std

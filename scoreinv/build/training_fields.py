@@ -33,7 +33,11 @@ TRAINING_FIELDS = (
               high=SIDE, when=PACKING),
         Field("format", "array_record", "array_record: a dataset, stays on disk; npz: read whole",
               choices=("array_record", "npz"), modes=only("prepare")),
-        Field("key", "", "the array to take from HDF5 and npz files; empty: the only one there",
+        Field("key", "", "the array to take from HDF5 and npz files, the series of a DICOM folder (number, UID, "
+              "description, or attributes as 'EchoTime=20'); empty: the only one there",
+              modes=only("reconstruct", READING), when=VOLUMES),
+        Field("slice_axis", "", "axis of an array's slices, or plane that a volume in space is cut in; empty: as it "
+              "was acquired", choices=("", "0", "1", "2", "axial", "coronal", "sagittal"),
               modes=only("reconstruct", READING), when=VOLUMES),
         Field("subject_pattern", "", "regular expression whose match in a file name is the subject; empty: the file",
               when=UNPREPARED & where("data.source", "folder")),

@@ -7,12 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pydicom
+from absl import logging
 from jaxtyping import Float
 
-from scoreinv.formats.images import SUFFIXES, read_image, read_series
+from scoreinv.formats.dicom_files import SUFFIXES as DICOM_SUFFIXES
+from scoreinv.formats.dicom_files import looks_like_dicom, read_header
+from scoreinv.formats.guard import FileError
+from scoreinv.formats.images import VOLUME_SUFFIXES, read_image, read_series
 from scoreinv.formats.volume import Volume
-from scoreinv.scans.intensity import IntensityScale, to_unit_range
+from scoreinv.scans.intensity import IntensityScale, doubts, to_unit_range
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,25 @@ def volume_files(folders: Sequence[str]) -> list[list[Path]]:
         ValueError: a folder does not exist, or none holds a file.
     """
     check_folders(folders)
-    files = sorted(p for folder in folders for p in Path(folder).rglob("*") if p.name.lower().endswith(SUFFIXES))
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*") if _is_volume(path))
     if not files:
-        raise ValueError(f"no image files in {', '.join(folders)}; expected {', '.join(SUFFIXES)}")
+        raise ValueError(f"no image files in {', '.join(folders)}; expected {', '.join(VOLUME_SUFFIXES)}")
     volumes: dict[tuple[Path, str], list[Path]] = {}
     for path in files:
-        name = dicom_tag(path, "SeriesInstanceUID") if path.suffix.lower() == ".dcm" else ""
+        name = dicom_tag(path, "SeriesInstanceUID") if _is_dicom(path) else ""
         volumes.setdefault((path.parent, name or path.name), []).append(path)
     return list(volumes.values())
+
+
+def _is_volume(path: Path) -> bool:
+    name = path.name.lower()
+    if name.endswith((".img", ".img.gz")):  # its header stands for both files of the pair
+        return False
+    return name.endswith(VOLUME_SUFFIXES) or (not path.suffix and path.is_file() and looks_like_dicom(path))
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.suffix.lower() in (*DICOM_SUFFIXES, "")
 
 
 def check_folders(folders: Sequence[str]) -> None:
@@ -74,13 +88,13 @@ def check_folders(folders: Sequence[str]) -> None:
         raise ValueError("data.folders=() names no folder; give some: --config.data.folders=\"('volumes',)\"")
     for folder in folders:
         if not Path(folder).is_dir():
-            raise ValueError(f"data folder {folder!r} does not exist; give folders of {', '.join(SUFFIXES)} files")
+            raise ValueError(f"data folder {folder!r} does not exist; give folders of {', '.join(VOLUME_SUFFIXES)}")
 
 
 def dicom_tag(path: Path, name: str) -> str:
     """One attribute of a DICOM file without its pixels; "" where it is missing or the file damaged."""
     try:
-        return str(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[name]).get(name, ""))
+        return str(read_header(path, [name]).get(name, ""))
     except Exception:  # what is wrong with a file, `read_image` says
         return ""
 
@@ -90,20 +104,20 @@ def subject_of(path: Path, pattern: str) -> str:
     match = re.search(pattern, path.name) if pattern else None
     if match:
         return match.group(match.lastindex or 0)
-    patient = dicom_tag(path, "PatientID") if path.suffix.lower() == ".dcm" else ""
+    patient = dicom_tag(path, "PatientID") if _is_dicom(path) else ""
     return patient or path.name.split(".")[0]
 
 
-def read_files(files: Sequence[Path], key: str = "") -> Volume:
-    """The volume of one file, or of the files of one DICOM series."""
-    return read_image(files[0], key) if len(files) == 1 else read_series(files)
+def read_files(files: Sequence[Path], key: str = "", slices: str = "") -> Volume:
+    """The volume of one file, or of the files of one DICOM series; see `read_image`."""
+    return read_image(files[0], key, slices=slices) if len(files) == 1 else read_series(files, slices=slices)
 
 
 def folder_scans(data) -> list[Scan]:
     """Every volume below `data.folders`.
 
     Args:
-        data: the `data` section of the configuration: folders, subject_pattern, key.
+        data: the `data` section of the configuration: folders, subject_pattern, key, slice_axis.
 
     Returns:
         The scans, sorted by path.
@@ -112,7 +126,7 @@ def folder_scans(data) -> list[Scan]:
         ValueError: no folder, or no file in it.
     """
     return [
-        Scan(subject_of(files[0], data.subject_pattern), partial(read_files, files, data.key))
+        Scan(subject_of(files[0], data.subject_pattern), partial(read_files, files, data.key, data.slice_axis))
         for files in volume_files(data.folders)
     ]
 
@@ -129,7 +143,22 @@ def scan_slices(scan: Scan, data) -> Iterator[Slice]:
     """
     volume = scan.read()
     low, high = data.window
-    scaled, scale = to_unit_range(volume.values, data.intensity, low, high, tuple(data.percentiles))
+    for note in (*volume.notes, *doubts(volume.values, data.intensity, low, high)):
+        _say_once(note, scan.subject)
+    try:
+        scaled, scale = to_unit_range(volume.values, data.intensity, low, high, tuple(data.percentiles))
+    except ValueError as error:
+        raise FileError(f"subject {scan.subject!r}: {error}") from error
     for index in scan.chosen(volume) if scan.chosen else range(len(scaled)):
         if scan.chosen or np.mean(scaled[index] > data.foreground_threshold) >= data.min_foreground:
             yield Slice(scaled[index], scan.subject, index, volume.modality, volume.spacing, scale)
+
+
+_SAID: set[str] = set()
+
+
+def _say_once(note: str, subject: str) -> None:
+    """Logs what is said about a volume, for the first volume that it is said about."""
+    if note not in _SAID:
+        _SAID.add(note)
+        logging.warning("subject %s and perhaps others: %s", subject, note)

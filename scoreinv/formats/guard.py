@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -173,15 +173,17 @@ class Bounded(io.BufferedIOBase):
     def tell(self) -> int:
         return self._stream.tell()
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        if whence == 2 or offset > self._last:
-            raise self._too_much(offset)
-        return self._stream.seek(offset, whence)
+    def seek(self, offset: SupportsIndex, whence: int = 0) -> int:
+        place = int(offset) + (self.tell() if whence == 1 else 0)
+        if whence == 2 or place > self._last:
+            raise self._too_much(place)
+        return self._stream.seek(place)
 
-    def read(self, size: int | None = -1) -> bytes:
-        everything = size is None or size < 0
-        wanted = self.largest + 1 if size is None or size < 0 else size
-        if not everything:
+    def read(self, size: SupportsIndex | None = -1) -> bytes:
+        wanted = -1 if size is None else int(size)
+        if wanted < 0:
+            wanted = self.largest + 1
+        else:
             self._check(wanted)
         data = self._stream.read(wanted)
         self._check(len(data))

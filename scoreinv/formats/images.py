@@ -1,121 +1,179 @@
-"""Reading medical images from files into axial slices, and their intensities into [0, 1].
+"""Reading medical images from files into slices, whatever the kind of file.
 
-Every reader returns a `Volume` laid out as a radiologist reads it: slices from inferior to superior, rows from anterior
-to posterior, columns from the patient's right to left. NIfTI and DICOM say where they lie and are turned accordingly;
-npy, npz and HDF5 do not and are taken as they are.
+Every reader returns a `Volume`. NIfTI, MGH and DICOM say where they lie and are laid out as a radiologist reads them
+(`volume.Layout`); arrays and pictures do not and are taken as they are.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
-import nibabel
 import numpy as np
 from jaxtyping import Shaped
-from pydicom.misc import is_dicom
 
+from scoreinv.formats import dicom_files, nifti, pictures
 from scoreinv.formats.dicom import read_dicom
-from scoreinv.formats.guard import FileError, check_bytes, reading
+from scoreinv.formats.dicom_files import dicom_files as find_dicom
+from scoreinv.formats.dicom_files import looks_like_dicom
+from scoreinv.formats.guard import FileError, check_bytes, one_line, reading, shown
 from scoreinv.formats.hdf5 import datasets, open_hdf5, read_dataset
 from scoreinv.formats.numpy_arrays import open_npz, read_npy
-from scoreinv.formats.volume import Volume, to_axial
+from scoreinv.formats.volume import PLANES, Volume
 
-SUFFIXES = (".nii", ".nii.gz", ".dcm", ".npy", ".npz", ".h5", ".hdf5")
+VOLUME_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", *nifti.SUFFIXES, *dicom_files.SUFFIXES)
+SUFFIXES = (*VOLUME_SUFFIXES, *pictures.SUFFIXES)
+AXES = ("0", "1", "2")
+TINY = 16
+EXPECTED = "an image: NIfTI, DICOM, MGH, npy, npz, HDF5 or a gray picture"
 
 
-def read_image(path: str | Path, key: str = "", index: int = 0) -> Volume:
-    """Reads a scan: NIfTI, DICOM (a file, or a folder holding one series), npy, npz or HDF5.
-
-    A NIfTI file does not tell its modality: its values come as stored, those of padding outside a CT scanner's field of
-    view (-2000, -3024) included.
+def read_image(path: str | Path, key: str = "", index: int = 0, slices: str = "") -> Volume:
+    """Reads an image file, or a folder holding DICOM files.
 
     Args:
-        path: .nii, .nii.gz, .dcm, .npy, .npz, .h5 or .hdf5 file, or a folder of DICOM files.
-        key: the array to take from an npz or HDF5 file; empty: the only one there.
+        path: NIfTI, Analyze, MGH, DICOM, npy, npz, HDF5 or picture file; a folder of DICOM files, a DICOMDIR.
+        key: the array to take from an npz or HDF5 file, the series of a folder (its number, UID or description, or
+            attributes as "EchoTime=20"); empty: the only one there.
         index: the volume to take from a 4-D NIfTI file.
+        slices: along which axis an array has its slices: "0", "1" or "2"; or how a volume in space is cut: "axial",
+            "coronal" or "sagittal". Empty: as it was acquired; of an array the first axis, unless it is plain that its
+            last or second is meant.
 
     Returns:
         The volume, finite float32 values.
 
     Raises:
-        ValueError: missing, damaged, empty or oversized file; NaN; not 2-D or 3-D; missing slices; unknown key.
+        ValueError: missing, damaged, empty or oversized file; NaN inside of the image; not 2-D or 3-D; missing slices;
+            colour; unknown key.
     """
     path = Path(path)
+    if slices and slices not in (*AXES, *PLANES):
+        raise FileError(f"unknown slice axis {slices!r}; choose one of {', '.join((*AXES, *PLANES))}")
     if not path.exists():
-        raise FileError(f"image file {str(path)!r} does not exist; check the path")
-    return _checked(path, lambda: _read(path, key, index))
+        raise FileError(f"image file {shown(path)} does not exist; check the path")
+    return _checked(path, lambda: _read(path, key, index, slices))
 
 
-def read_series(files: Sequence[Path]) -> Volume:
+def read_series(files: Sequence[Path], key: str = "", slices: str = "") -> Volume:
     """Reads the DICOM files of one series; see `read_image`."""
-    return _checked(files[0].parent, lambda: read_dicom(list(files), files[0].parent))
+    folder = files[0].parent
+    return _checked(folder, lambda: read_dicom(list(files), folder, key, _plane(folder, slices)))
 
 
 def _checked(path: Path, read: Callable[[], Volume]) -> Volume:
-    """What `read` returns, if finite; one line about `path` for whatever goes wrong."""
-    with reading(path, "an image file"):
-        volume = read()
-    bad = volume.values.size - np.count_nonzero(np.isfinite(volume.values))
-    if bad:
+    """What `read` returns, if finite but for its background; one line about `path` for whatever goes wrong."""
+    with reading(path, EXPECTED):
+        volume = _without_nan(path, read())
+        notes, (height, width) = list(volume.notes), volume.values.shape[1:]
+        row, column = volume.spacing
+        if abs(row - column) > 0.01 * max(row, column):
+            notes.append(f"pixels of {row:.3g} x {column:.3g} mm are not square, they are taken as they are")
+        if min(height, width) < TINY:
+            notes.append(f"slices of {height} x {width} pixels are very small: is it the right axis? data.slice_axis")
+        return dataclasses.replace(volume, notes=tuple(notes))
+
+
+def _without_nan(path: Path, volume: Volume) -> Volume:
+    """The volume with NaN around the object, as masking leaves it, made background; refuses any other."""
+    bad = sum(plane.size - np.count_nonzero(np.isfinite(plane)) for plane in volume.values)
+    if not bad:
+        return volume
+    edges = [volume.values[:, edge] for edge in (0, -1)] + [volume.values[:, :, edge] for edge in (0, -1)]
+    outside = np.mean(np.isnan(np.concatenate([edge.ravel() for edge in edges])))
+    infinite = any(np.isinf(plane).any() for plane in volume.values)
+    if outside < 0.5 or infinite or bad == volume.values.size:
         raise FileError(
-            f"{str(path)!r} holds {bad} NaN or Inf values; only finite images are allowed: repair or mask them"
+            f"{shown(path)} holds {bad} NaN or Inf values inside of the image; allowed: finite values, and NaN as "
+            "background around them: repair or mask them"
         )
-    return volume
+    lowest = min(0.0, float(np.nanmin(volume.values)))
+    for plane in volume.values:
+        np.nan_to_num(plane, copy=False, nan=lowest)
+    return dataclasses.replace(volume, notes=(*volume.notes, f"NaN outside of the object is background ({lowest:g})"))
 
 
-def _read(path: Path, key: str, index: int) -> Volume:
-    if path.is_dir():
-        return read_dicom(sorted(p for p in path.iterdir() if p.is_file() and is_dicom(p)), path)
+def _read(path: Path, key: str, index: int, slices: str) -> Volume:
     name = path.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        return _read_nifti(path, index)
+    if path.is_dir() or path.name == "DICOMDIR":
+        folder = path if path.is_dir() else path.parent
+        return read_dicom(find_dicom(folder), folder, key, _plane(path, slices))
+    if name.endswith(nifti.SUFFIXES):
+        return nifti.read_nifti(path, index, _plane(path, slices))
     if name.endswith(".npy"):
-        return _from_array(read_npy(path), path)
+        return _from_array(read_npy(path), path, slices)
     if name.endswith(".npz"):
-        return _read_npz(path, key)
+        return _read_npz(path, key, slices)
     if name.endswith((".h5", ".hdf5")):
-        return _read_hdf5(path, key)
-    if is_dicom(path):
-        return read_dicom([path], path)
-    raise FileError(f"{str(path)!r} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
+        return _read_hdf5(path, key, slices)
+    if name.endswith(pictures.SUFFIXES):
+        return pictures.read_picture(path)
+    if looks_like_dicom(path):
+        return read_dicom([path], path, key, _plane(path, slices))
+    raise FileError(f"{shown(path)} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
 
 
-def _read_nifti(path: Path, index: int) -> Volume:
-    image = cast(nibabel.spatialimages.SpatialImage, nibabel.load(path))
-    if len(image.shape) not in (3, 4):
-        raise FileError(f"{str(path)!r} has shape {image.shape}; allowed: [x, y, z] or [x, y, z, volume]: reshape it")
-    if len(image.shape) == 4 and not -image.shape[3] <= index < image.shape[3]:
-        raise FileError(f"{str(path)!r} has no volume {index}; allowed: 0 to {image.shape[3] - 1}: change the index")
-    check_bytes(image.shape[:3], np.float32, path)
-    stored = image.dataobj[..., index] if len(image.shape) == 4 else image.dataobj
-    return Volume(*to_axial(np.asarray(stored, np.float32), image.affine))
+def _plane(path: Path, slices: str) -> str:
+    if slices in AXES:
+        raise FileError(
+            f"data.slice_axis={slices} is for arrays, {shown(path)} lies in space; give {', '.join(PLANES)}"
+        )
+    return slices
 
 
-def _from_array(stored: Shaped[np.ndarray, "..."], path: Path) -> Volume:
+def _from_array(stored: Shaped[np.ndarray, "..."], path: Path, slices: str) -> Volume:
+    if stored.dtype.kind == "c":
+        raise FileError(
+            f"{shown(path)} holds {stored.dtype} of shape {stored.shape}; allowed: real numbers: take magnitudes, or "
+            "give k-space as --config.measurement"
+        )
     if stored.ndim not in (2, 3) or stored.dtype.kind not in "iuf":
         raise FileError(
-            f"{str(path)!r} holds {stored.dtype} of shape {stored.shape}; allowed: real numbers [H, W] or "
-            "[slices, H, W]: take magnitudes, drop further axes"
+            f"{shown(path)} holds {stored.dtype} of shape {stored.shape}; allowed: real numbers [H, W] or "
+            "[slices, H, W]: drop further axes"
         )
     check_bytes(stored.shape, np.float32, path)
-    return Volume(np.array(stored, np.float32).reshape(-1, *stored.shape[-2:]))
+    if stored.ndim == 2:
+        return Volume(np.array(stored, np.float32)[None])
+    if slices in PLANES:
+        raise FileError(f"data.slice_axis={slices}, but {shown(path)} is an array; give its axis: {', '.join(AXES)}")
+    axis, notes = (int(slices), ()) if slices else _slice_axis(stored, path)
+    return Volume(np.ascontiguousarray(np.moveaxis(stored, axis, 0), np.float32), notes=notes)
 
 
-def _chosen_key(keys: list[str], key: str, path: Path) -> str:
-    if key in keys:
+def _slice_axis(stored: Shaped[np.ndarray, "a b c"], path: Path) -> tuple[int, tuple[str, ...]]:
+    """Along which axis an array has its slices: the first, unless another one is much shorter than both others."""
+    shape = stored.shape
+    shortest = int(np.argmin(shape))
+    if shortest == 0 or 4 * shape[shortest] > min(side for axis, side in enumerate(shape) if axis != shortest):
+        return 0, ()
+    if shortest == 2 and shape[2] in (3, 4) and stored.dtype == np.uint8:
+        raise FileError(
+            f"{shown(path)} of shape {shape} is a picture in colour, or has its slices last; allowed: gray values: "
+            "take one channel, or say --config.data.slice_axis=2"
+        )
+    note = f"shape {shape} is taken to have its {shape[shortest]} slices along axis {shortest}; data.slice_axis says so"
+    return shortest, (note,)
+
+
+def _chosen_key(shapes: dict[str, tuple[int, ...]], key: str, path: Path) -> str:
+    if key in shapes:
         return key
-    if not key and len(keys) == 1:
-        return keys[0]
-    choices = ", ".join(sorted(keys)) or "none, the file is empty"
-    raise FileError(f"key {key!r} does not name one array of {str(path)!r}; choose one of {choices}")
+    images = [name for name, shape in shapes.items() if len(shape) in (2, 3) and min(shape) > 0]
+    candidates = [name for name in (shapes if len(shapes) == 1 else images)]
+    if not key and len(candidates) == 1:
+        return candidates[0]
+    choices = one_line(", ".join(sorted(shapes)) or "none, the file is empty", 120)
+    raise FileError(f"key {key!r} does not name one array of {shown(path)}; choose data.key, one of {choices}")
 
 
-def _read_npz(path: Path, key: str) -> Volume:
+def _read_npz(path: Path, key: str, slices: str) -> Volume:
     with open_npz(path) as file:
-        return _from_array(file[_chosen_key(list(file), key, path)], path)
+        shapes = {name: file.declared(name)[0] for name in file}
+        return _from_array(file[_chosen_key(shapes, key, path)], path, slices)
 
 
-def _read_hdf5(path: Path, key: str) -> Volume:
+def _read_hdf5(path: Path, key: str, slices: str) -> Volume:
     with open_hdf5(path) as file:
         found = datasets(file)
-        return _from_array(read_dataset(found[_chosen_key(list(found), key, path)], path), path)
+        shapes = {name: node.shape or () for name, node in found.items()}
+        return _from_array(read_dataset(found[_chosen_key(shapes, key, path)], path), path, slices)

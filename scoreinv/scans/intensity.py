@@ -18,26 +18,38 @@ class IntensityScale:
         """Intensities in the file's unit (Hounsfield units for CT)."""
         return np.asarray(self.scale * unit + self.offset, np.float32)
 
+    def to_unit(self, values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Intensities of the file in [0, 1], clipped."""
+        unit = (values - np.float32(self.offset)) / np.float32(self.scale)
+        return np.clip(unit, 0, 1).astype(np.float32, copy=False)
+
+
+_SAMPLE = 2**25  # values that percentiles are taken of; of larger volumes evenly spaced ones
+_SPAN = 0.15  # of the window; what covers less is in another unit
+_AIR = -200.0  # HU; a slice of a patient without any air is rare
+_BONE = 500.0  # HU; most of what is no background lies below
+
 
 def _percentile(values, percentiles):
     # Foreground: above the mean, which in a head scan is mostly air. The lower bound looks at the whole volume.
-    return np.percentile(values, percentiles[0]), np.percentile(values[values >= values.mean()], percentiles[1])
+    some = values.reshape(-1)[:: -(-values.size // _SAMPLE)]
+    foreground = some[some >= min(some.mean(), some.max())]
+    return np.percentile(some, percentiles[0]), np.percentile(foreground, percentiles[1])
 
 
 def _mean_std(values):
     mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
-    clipped = np.clip(values, mean - 6 * deviation, mean + 6 * deviation)
-    return clipped.min(), clipped.max()
+    return max(values.min(), mean - 6 * deviation), min(values.max(), mean + 6 * deviation)
 
 
-def to_unit_range(
+def intensity_scale(
     values: Float[np.ndarray, "..."],
     preset: str,
     low: float = -1024.0,
     high: float = 1024.0,
     percentiles: tuple[float, float] = (0.0, 99.5),
-) -> tuple[Float[np.ndarray, "..."], IntensityScale]:
-    """Scales intensities to [0, 1] by a named preset, clipping what falls outside.
+) -> IntensityScale:
+    """The scale of a named preset that brings the intensities of a volume to [0, 1].
 
     "ct_window": low -> 0, high -> 1. "percentile": percentiles[0] of all values -> 0, percentiles[1] of the foreground
     (values above the mean) -> 1. "mean_std": clip to mean +- 6 standard deviations, then minimum -> 0, maximum -> 1
@@ -51,11 +63,9 @@ def to_unit_range(
         high: upper end of the CT window, HU.
         percentiles: lower and upper percentile of "percentile".
 
-    Returns:
-        (values in [0, 1] as float32, the scale that maps them back).
-
     Raises:
-        ValueError: unknown preset, empty window, constant image, or values outside [0, 1] with "none".
+        ValueError: unknown preset, empty window, constant image, values outside [0, 1] with "none", or values that are
+            no Hounsfield units with "ct_window".
     """
     bounds: dict[str, Callable[[], tuple[float, float]]] = {
         "ct_window": lambda: (low, high),
@@ -66,6 +76,10 @@ def to_unit_range(
     }
     if preset not in bounds:
         raise ValueError(f"unknown intensity preset {preset!r}; choose one of {', '.join(sorted(bounds))}")
+    if not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise ValueError(f"percentiles={tuple(percentiles)}; give 0 <= lower < upper <= 100")
+    if not (np.isfinite((low, high)).all() and low < high):
+        raise ValueError(f"window [{low:g}, {high:g}] is to become [0, 1]; allowed: finite numbers, low < high")
     bottom, top = (float(bound) for bound in bounds[preset]())
     if preset == "none" and not 0 <= values.min() <= values.max() <= 1:
         raise ValueError(
@@ -74,5 +88,47 @@ def to_unit_range(
         )
     if not top > bottom:
         raise ValueError(f"preset {preset!r} maps [{bottom:g}, {top:g}] to [0, 1]; allowed: low < high, not constant")
-    unit = np.clip((values - np.float32(bottom)) / np.float32(top - bottom), 0, 1)
-    return unit.astype(np.float32), IntensityScale(top - bottom, bottom)
+    if preset == "ct_window":
+        _check_hounsfield(values, low, high)
+    return IntensityScale(top - bottom, bottom)
+
+
+def to_unit_range(
+    values: Float[np.ndarray, "..."],
+    preset: str,
+    low: float = -1024.0,
+    high: float = 1024.0,
+    percentiles: tuple[float, float] = (0.0, 99.5),
+) -> tuple[Float[np.ndarray, "..."], IntensityScale]:
+    """Scales intensities to [0, 1] by a named preset, clipping what falls outside; see `intensity_scale`.
+
+    Returns:
+        (values in [0, 1] as float32, the scale that maps them back).
+    """
+    scale = intensity_scale(values, preset, low, high, percentiles)
+    return scale.to_unit(values), scale
+
+
+def _check_hounsfield(values: Float[np.ndarray, "..."], low: float, high: float) -> None:
+    """Refuses values that a window in HU would show as next to nothing, or as white throughout."""
+    bottom, top = float(values.min()), float(values.max())
+    span = (min(top, high) - max(bottom, low)) / (high - low)
+    advice = "set data.intensity (none, min_max) or data.window"
+    if span < _SPAN:
+        raise ValueError(
+            f"values from {bottom:g} to {top:g} cover {100 * max(span, 0):.2g} % of the window [{low:g}, {high:g}] in "
+            f"Hounsfield units, which is hardly their unit; {advice}"
+        )
+    if bottom > _AIR and np.sum(values > _BONE) > 0.6 * np.sum(values > bottom - _AIR):
+        raise ValueError(
+            f"values from {bottom:g} to {top:g} without air and most of the object denser than bone: is 1024 added, or "
+            f"the rescale missing? Subtract it, or {advice}"
+        )
+
+
+def doubts(values: Float[np.ndarray, "..."], preset: str, low: float, high: float) -> tuple[str, ...]:
+    """What is to be said about a volume that `intensity_scale` takes with these arguments."""
+    bottom = float(values.min())
+    if preset == "ct_window" and bottom > _AIR:
+        return (f"no air in it, the lowest value is {bottom:g}: are these Hounsfield units, or is 1024 added?",)
+    return ()

@@ -90,7 +90,7 @@ def test_other_files_are_refused_as_packed(tmp_path):
     np.savez(tmp_path / "a.npz", image=np.zeros((2, 2)))
     with pytest.raises(ValueError, match="expected a packed file written by --mode=prepare"):
         list(read_packed(tmp_path / "a.npz", "train"))
-    with pytest.raises(ValueError, match="does not exist; write it with --mode=prepare"):
+    with pytest.raises(ValueError, match="does not exist; expected a packed file written by --mode=prepare"):
         list(read_packed(tmp_path / "b.npz", "train"))
 
 
@@ -112,7 +112,9 @@ def test_dicom_files_of_a_folder_are_grouped_by_series(config, tmp_path):
     folder = tmp_path / "scan"
     folder.mkdir()
     for name, series, z in (("a", "1.2", 0), ("b", "1.3", 0), ("c", "1.2", 1), ("d", "1.2", 2)):
-        write_slice(folder / f"{name}.dcm", np.full((8, 8), 100 * z), (0, 0, z), series=series)
+        values = np.full((8, 8), 400 * z - 300)
+        values[0] = -1000
+        write_slice(folder / f"{name}.dcm", values, (0, 0, z), series=series)
     config.data.update({"folders": (str(folder),), "intensity": "ct_window", "subject_pattern": ""})
     assert [len(files) for files in volume_files(config.data.folders)] == [3, 1]
     items = [item for scan in folder_scans(config.data) for item in scan_slices(scan, config.data)]

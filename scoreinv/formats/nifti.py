@@ -1,0 +1,145 @@
+"""NIfTI, Analyze and FreeSurfer's MGH by nibabel: read slice by slice within bounds, NIfTI written."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from jaxtyping import Float
+
+from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import Bounded, FileError, allowed_bytes, check_bytes, inflated_bytes, shown
+from scoreinv.formats.volume import Geometry, Volume, layout
+
+SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh")
+_KINDS: tuple[Any, ...] = (
+    nibabel.Nifti1Pair,
+    nibabel.Nifti1Image,
+    nibabel.Nifti2Pair,
+    nibabel.Nifti2Image,
+    nibabel.Spm2AnalyzeImage,
+    nibabel.AnalyzeImage,
+    nibabel.MGHImage,
+)
+_HEADER_BYTES = 2**24
+
+
+def read_nifti(path: Path, index: int = 0, plane: str = "") -> Volume:
+    """Reads a NIfTI, Analyze or MGH file.
+
+    A file does not tell its modality: its values come as stored, those of padding outside a CT scanner's field of view
+    (-2000, -3024) included.
+
+    Args:
+        path: the file, or either of a pair of .hdr and .img.
+        index: the volume to take from a 4-D file.
+        plane: as in `volume.layout`.
+
+    Returns:
+        The volume; magnitudes of complex values.
+
+    Raises:
+        ValueError: not such a file, not 2-D to 4-D, colour, no such volume, or too large.
+    """
+    image, streams = _load(path)
+    shape, notes = _shape(image, index, path), []
+    if image.dataobj.dtype.kind == "c":
+        notes.append("complex values, their magnitude is taken")
+    elif image.dataobj.dtype.kind not in "iuf":
+        raise FileError(f"{shown(path)} holds {image.dataobj.dtype}, colour perhaps; allowed: one number a voxel")
+    check_bytes(shape, np.float32, path)
+    affine = np.asarray(image.affine, float)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+        notes.append("the header's orientation is damaged: taken as axial slices with pixels of 1 mm")
+    found = layout(shape, affine, plane)
+    values = np.empty([shape[axis] for axis in found.order], np.float32)
+    stored = found.stored(values)
+    for stream in streams:
+        stream.largest = allowed_bytes(path)
+    for k in range(shape[2]):
+        # One at a time: nibabel's scaling may need eight bytes for each number.
+        numbers = _plane(image, k, index)
+        stored[..., k] = np.abs(numbers) if numbers.dtype.kind == "c" else numbers
+    if found.plane != "axial":
+        notes.append(f"{found.plane} slices, as acquired" if not plane else f"{found.plane} slices")
+    return Volume(values, found.spacing, geometry=Geometry(found.affine), notes=tuple(notes))
+
+
+def _load(path: Path) -> tuple[Any, list[Bounded]]:
+    """The image on bounded streams, its data not read yet, and the streams."""
+    sniff = None
+    for kind in _KINDS:
+        matches, sniff = kind.path_maybe_image(str(path), sniff)
+        if matches:
+            break
+    else:
+        raise FileError(f"{shown(path)} is no NIfTI, Analyze or MGH file; {_advice(path)}")
+    holders = kind.filespec_to_file_map(str(path))
+    streams: dict[str, Bounded] = {}
+    for holder in holders.values():
+        if not Path(holder.filename).is_file():
+            if holder is holders.get("mat"):
+                continue
+            raise FileError(f"{shown(path)} needs {Path(holder.filename).name!r} beside it; copy both files")
+        if holder.filename not in streams:
+            streams[holder.filename] = _stream(Path(holder.filename))
+        holder.fileobj = streams[holder.filename]
+    return kind.from_file_map({k: h for k, h in holders.items() if h.fileobj}, mmap=False), list(streams.values())
+
+
+def _advice(path: Path) -> str:
+    return "BART's .hdr is a measurement: --config.measurement" if path.suffix == ".hdr" else "copy the file again"
+
+
+def _stream(path: Path) -> Bounded:
+    file = path.open("rb")
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    stream = gzip.GzipFile(fileobj=file) if packed else file
+    return Bounded(stream, path, _HEADER_BYTES, max(inflated_bytes(path), path.stat().st_size))
+
+
+def _shape(image, index: int, path: Path) -> tuple[int, int, int]:
+    """The shape [i, j, k] of the one volume that is taken."""
+    shape = tuple(int(side) for side in image.shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) not in (2, 3, 4):
+        raise FileError(f"{shown(path)} has shape {shape}; allowed: [x, y], [x, y, z] or [x, y, z, volume]: reshape it")
+    if len(shape) == 4 and not -shape[3] <= index < shape[3]:
+        raise FileError(f"{shown(path)} has no volume {index}; allowed: 0 to {shape[3] - 1}: change the index")
+    return shape[0], shape[1], shape[2] if len(shape) > 2 else 1
+
+
+def _plane(image, k: int, index: int) -> np.ndarray:
+    """The plane [i, j, k] of volume `index` in the file's unit."""
+    if len(image.shape) == 2:
+        return np.asarray(image.dataobj)
+    volumes = [index, *[0] * (len(image.shape) - 4)] if len(image.shape) > 3 else []
+    if len(image.shape) > 3 and image.shape[3] == 1:
+        volumes[0] = 0
+    return np.asarray(image.dataobj[(slice(None), slice(None), k, *volumes)])
+
+
+def write_nifti(path: Path, values: Float[np.ndarray, "slices H W"], geometry: Geometry, method: str) -> None:
+    """Writes slices as float32 NIfTI with their place in space.
+
+    Args:
+        path: .nii or .nii.gz file to write.
+        values: the slices, in the unit that `geometry` names.
+        geometry: where they lie.
+        method: what made them; into the header's `descrip` (79 bytes).
+    """
+    order = [2, 1, 0, 3]  # [columns, rows, slices], the order that viewers expect
+    image = nibabel.Nifti1Image(np.asarray(values, np.float32).transpose(2, 1, 0), geometry.affine[:, order])
+    image.header["descrip"] = method.encode("ascii", "replace")[:79]
+    image.header["intent_name"] = geometry.unit.encode()[:15]
+    image.header.set_xyzt_units("mm")
+    for code in ("sform", "qform"):
+        getattr(image, f"set_{code}")(image.affine, 1)
+    content = image.to_bytes()
+    if path.name.endswith(".gz"):
+        content = gzip.compress(content, 6, mtime=0)
+    write_atomically(path, lambda name: name.write_bytes(content))
