@@ -174,7 +174,14 @@ SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
 @pytest.mark.parametrize(
-    "name", ["JPEG-LL.dcm", "JPGLosslessP14SV1_1s_1f_8b.dcm", "JPEG2000.dcm", "MR_small_jpeg_ls_lossless.dcm"]
+    "name",
+    [
+        "JPEGLSNearLossless_16.dcm",
+        "JPGExtended.dcm",
+        "JPEG2000.dcm",
+        "MR_small_RLE.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+    ],
 )
 def test_jpeg_of_every_kind_that_pydicom_ships(name):
     if not (SHIPPED / name).is_file():
