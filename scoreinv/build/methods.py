@@ -38,6 +38,7 @@ from scoreinv.samplers.dps import dps
 from scoreinv.samplers.langevin import langevin
 from scoreinv.samplers.mcg import mcg
 from scoreinv.samplers.pigdm import pigdm
+from scoreinv.samplers.posterior_langevin import posterior_langevin
 from scoreinv.samplers.predictors import Predictor, ancestral, ddim, euler_maruyama, reverse_diffusion
 from scoreinv.samplers.presets import preset
 from scoreinv.samplers.red_diff import red_diff
@@ -62,6 +63,7 @@ SAMPLERS: dict[str, tuple[Callable, dict[str, Any]]] = {
     "langevin": (langevin, {"snr": 0.212, "gamma": 0.713}),
     "mcg": (mcg, {}),
     "pigdm": (pigdm, {}),
+    "posterior_langevin": (posterior_langevin, {}),
     "red_diff": (red_diff, {}),
     "score_sde": (score_sde, {"snr": 0.246, "gamma": 1.231}),
     "song2022": (song2022, {"snr": 0.246, "lam": 0.841}),

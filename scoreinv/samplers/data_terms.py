@@ -17,6 +17,8 @@ from scoreinv.typing import Image, Scalar, Time
 Coefficients = Inexact[Array, "..."]
 # An addition to the score: an approximation of grad_x log p(y | x_t).
 Guidance = Callable[[Image, Time], Image]
+# Standard normal numbers of an image, and noise of its data.
+Noise = tuple[Image, Coefficients]
 
 
 def black(operator: LinearOperator, y: Coefficients) -> Image:
@@ -78,11 +80,21 @@ def posterior_draw(key: PRNGKeyArray, measurement: Measurement, mean: Image, std
     Returns:
         The draw [H, W, C].
     """
-    image_key, noise_key = jax.random.split(key)
+    return perturbed_solution(measurement, mean, std, standard_noise(key, measurement, mean), steps)
+
+
+def standard_noise(key: PRNGKeyArray, measurement: Measurement, image: Image) -> Noise:
+    """Standard normal numbers of an image's shape, and noise of the measurement's kind and level."""
+    image_key, data_key = jax.random.split(key)
+    nothing = simulate(data_key, measurement.operator, jnp.zeros_like(image), measurement.noise_std)
+    return jax.random.normal(image_key, image.shape), nothing.y
+
+
+def perturbed_solution(measurement: Measurement, mean: Image, std: Scalar, noise: Noise, steps: int) -> Image:
+    """argmin_x |y - n - A x|^2 / noise_std^2 + |x - mean - std z|^2 / std^2 for noise (z, n)."""
     y, operator, noise_std = measurement
-    v = mean + std * jax.random.normal(image_key, mean.shape)
-    residual = y - simulate(noise_key, operator, v, noise_std).y
-    return v + data_step(operator, residual, (noise_std / std) ** 2, steps)
+    v = mean + std * noise[0]
+    return v + data_step(operator, y - noise[1] - operator(v), (noise_std / std) ** 2, steps)
 
 
 def squared_norm(measurement: Measurement, steps: int = 20) -> Scalar:

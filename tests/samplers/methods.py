@@ -20,6 +20,7 @@ from scoreinv.samplers.dps import dps
 from scoreinv.samplers.langevin import langevin
 from scoreinv.samplers.mcg import mcg
 from scoreinv.samplers.pigdm import pigdm
+from scoreinv.samplers.posterior_langevin import posterior_langevin
 from scoreinv.samplers.red_diff import red_diff
 from scoreinv.samplers.score_sde import score_sde
 from scoreinv.samplers.song2022 import song2022
@@ -59,6 +60,7 @@ METHODS = {
     "dds_dual": Row(dds_dual, {"eta": 0.85, "gamma": 5.0, "memory": 1.0}),
     "diffpir": Row(diffpir, {"zeta": 0.3, "lam": 1.0}),
     "dpir": Row(dpir, {"churn": 1.0, "momentum": 0.3, "lam": 0.3}),
+    "posterior_langevin": Row(posterior_langevin, {"temper": 1.0}, steps=199, sigma_max=1.0),
     "red_diff": Row(red_diff, {"lam": 0.25, "learning_rate": 0.1}, calls=(1, 0)),
     "daps": Row(daps, {"langevin_rate": 0.5}, {"langevin_steps": 20}, calls=(5, 5), steps=50),
     "daps_mean": Row(daps, {"langevin_rate": 0.5}, {"langevin_steps": 20, "ode_steps": 1}, steps=50),

@@ -99,6 +99,7 @@ POSTERIOR = {
     "ddnm": {"exact": PREDICTOR},
     "dds": {"exact": PREDICTOR},
     "dds_dual": {"exact": PREDICTOR},
+    "posterior_langevin": dict.fromkeys(CASES, CORRECTOR),
     "split_gibbs": {"noisy": CORRECTOR, "gains": CORRECTOR, "two modes": CORRECTOR},
 }
 # Methods that impose the data, and so give for noisy data what exact data of these values would.

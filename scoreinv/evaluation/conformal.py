@@ -1,0 +1,193 @@
+"""Intervals that hold for new subjects: conformal prediction over subjects, conditional on the local spread.
+
+Pixels of one subject are not exchangeable with each other, subjects are. Hierarchical conformal prediction (Lee,
+Barber and Willett 2023) gives each of n validation subjects the weight 1 / (n + 1), spread over its pixels, and the
+rest to a new subject that may be arbitrarily wrong: the quantile of that distribution covers a random pixel of a new
+subject with at least the nominal probability. It is taken apart for pixels of small and of large spread, so that it
+holds within each class.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Array, Float
+from scipy import ndimage
+
+from scoreinv.formats.files import write_atomically
+
+Values = Float[np.ndarray, "*shape"] | Float[Array, "*shape"]
+Pixels = Float[np.ndarray, "_"]  # of any number
+# A subject's absolute errors and the spreads at the same pixels.
+Scores = tuple[Pixels, Pixels]
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+EDGES = (0.01, 0.02, 0.04, 0.08)  # between classes of spread, in the unit of the image
+ANY = "any"  # the task whose correction serves tasks that have none
+FLOOR = 0.003  # spread of pixels whose draws agree
+
+
+@dataclasses.dataclass(frozen=True)
+class Correction:
+    """How wide intervals must be, as fitted on validation subjects.
+
+    Attributes:
+        fitted_on: what a reader is told: prior, task, method and data.
+        subjects: number of validation subjects n.
+        levels: nominal probabilities.
+        edges: spreads between the classes, ascending, in the unit of the image.
+        factors: [levels][classes], half width over spread.
+    """
+
+    fitted_on: str
+    subjects: int
+    levels: tuple[float, ...]
+    edges: tuple[float, ...]
+    factors: tuple[tuple[float, ...], ...]
+
+    def half_width(self, spread: Values, level: float) -> np.ndarray:
+        """Half the length of each pixel's interval.
+
+        Args:
+            spread: `local_spread` of the draws.
+            level: one of `levels`.
+
+        Returns:
+            An array of the spread's shape.
+
+        Raises:
+            ValueError: a level that was not fitted.
+        """
+        if level not in self.levels:
+            known = ", ".join(map(str, self.levels))
+            raise ValueError(f"interval level {level}; the correction was fitted for {known}")
+        factors = np.asarray(self.factors[self.levels.index(level)])
+        values = np.asarray(spread)
+        return factors[np.searchsorted(self.edges, values, side="right")] * values
+
+
+def local_spread(std: Values, window: float = 1.0, floor: float = FLOOR) -> np.ndarray:
+    """sqrt(G * std^2 + floor^2): the spread about each pixel, which few draws leave less to chance than at it.
+
+    Args:
+        std: standard deviation over the draws [H, W, C].
+        window: standard deviation of the Gaussian G, in pixels.
+        floor: spread where all draws agree.
+
+    Returns:
+        The map [H, W, C].
+    """
+    variance = ndimage.gaussian_filter(np.asarray(std, np.float64) ** 2, (window, window, 0))
+    return np.sqrt(np.maximum(variance, 0.0) + floor**2)
+
+
+def subject_quantile(scores: Sequence[Pixels], level: float) -> float:
+    """The value that a random pixel of a new subject stays below with probability `level` at least.
+
+    With fewer than level / (1 - level) subjects no finite number has that property; it is then the largest score.
+
+    Args:
+        scores: of each subject with a pixel.
+        level: in (0, 1).
+
+    Returns:
+        The quantile.
+
+    Raises:
+        ValueError: no subject, one without a pixel, or a level outside (0, 1).
+    """
+    if not scores or min(map(len, scores)) < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"{len(scores)} subjects of {[len(s) for s in scores]} pixels, level={level}; give at least one pixel for "
+            "each subject, and 0 < level < 1"
+        )
+    pooled = np.concatenate(scores)
+    weight = np.concatenate([np.full(len(s), 1 / (len(s) * (len(scores) + 1))) for s in scores])
+    order = np.argsort(pooled)
+    index = int(np.searchsorted(np.cumsum(weight[order]), level * (1 - 1e-12)))
+    return float(pooled[order][min(index, len(order) - 1)])
+
+
+def fit(
+    scores: Mapping[str, Scores],
+    fitted_on: str,
+    levels: Sequence[float] = LEVELS,
+    edges: Sequence[float] = EDGES,
+    enough: int = 5,
+) -> Correction:
+    """Fits a correction on validation subjects.
+
+    Args:
+        scores: (absolute errors, local spreads) of each subject's pixels.
+        fitted_on: what to tell readers.
+        levels: nominal probabilities.
+        edges: spreads between the classes; fixed beforehand, as classes chosen by the data would not be exchangeable.
+        enough: a class that fewer subjects have pixels in is fitted with its neighbour of smaller spread, the lowest
+            with the one above.
+
+    Returns:
+        The correction.
+
+    Raises:
+        ValueError: fewer than 2 subjects.
+    """
+    if len(scores) < 2:
+        raise ValueError(f"{len(scores)} validation subject; intervals that hold for others need at least 2, better 10")
+    counts = _merged([_in_class(scores, edges, c, c) for c in range(len(edges) + 1)], enough)
+    factors = [
+        [subject_quantile(_in_class(scores, edges, *counts[c]), level) for c in range(len(edges) + 1)]
+        for level in levels
+    ]
+    return Correction(fitted_on, len(scores), tuple(levels), tuple(edges), tuple(map(tuple, factors)))
+
+
+def _in_class(scores: Mapping[str, Scores], edges: Sequence[float], first: int, last: int) -> list[Pixels]:
+    """|error| / spread of each subject's pixels in the classes first to last, where it has any."""
+    found = []
+    for error, spread in scores.values():
+        number = np.searchsorted(edges, spread, side="right")
+        inside = (number >= first) & (number <= last)
+        found.append(error[inside] / spread[inside])
+    return [ratios for ratios in found if len(ratios)]
+
+
+def _merged(classes: Sequence[list[Pixels]], enough: int) -> list[tuple[int, int]]:
+    """For each class the (first, last) class that it is fitted with."""
+    populated = [c for c, subjects in enumerate(classes) if len(subjects) >= enough]
+    if not populated:
+        return [(0, len(classes) - 1)] * len(classes)
+    merged = []
+    for c in range(len(classes)):
+        below = max((p for p in populated if p <= c), default=populated[0])
+        merged.append((min(below, c), max(below, c)))
+    return merged
+
+
+def save(path: Path, corrections: Mapping[str, Correction]) -> None:
+    """Writes corrections by task as JSON."""
+    content = {task: dataclasses.asdict(correction) for task, correction in corrections.items()}
+    write_atomically(path, lambda p: p.write_text(json.dumps(content, indent=1) + "\n"))
+
+
+def load(path: Path) -> dict[str, Correction]:
+    """Reads what `save` wrote.
+
+    Raises:
+        ValueError: no such file, or another content.
+    """
+    try:
+        content = json.loads(path.read_text())
+        return {task: _correction(**fields) for task, fields in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{str(path)!r} holds no corrections of intervals ({reason}); write it with --mode=calibrate"
+        ) from error
+
+
+def _correction(fitted_on, subjects, levels, edges, factors) -> Correction:
+    if len(factors) != len(levels) or any(len(row) != len(edges) + 1 for row in factors):
+        raise ValueError(f"{len(levels)} levels and {len(edges)} edges do not fit the factors")
+    return Correction(fitted_on, int(subjects), tuple(levels), tuple(edges), tuple(map(tuple, factors)))
