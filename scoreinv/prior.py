@@ -195,3 +195,19 @@ def side_multiple(prior: Prior) -> int:
             continue
         return multiple
     raise ValueError(f"the prior runs at no image side up to {multiple}; its channel count is {prior.shape[2]}")
+
+
+def stacked(prior: Prior) -> Prior:
+    """The prior of a block of independent slices [slices, H, W, C], each as the prior sees images.
+
+    Args:
+        prior: prior of one slice.
+
+    Returns:
+        A prior whose score is that of every slice by itself.
+    """
+    return Prior(prior.sde, jax.tree_util.Partial(_stacked_score, prior.score_fn), prior.shape)
+
+
+def _stacked_score(score_fn: ScoreFn, x, t):
+    return jax.vmap(lambda one: score_fn(one, t))(x)

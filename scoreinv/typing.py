@@ -2,7 +2,8 @@
 
 from jaxtyping import Array, Float
 
-Image = Float[Array, "H W C"]
+# One image; a block of slices that are reconstructed together (operators/stacked.py) has a further axis in front.
+Image = Float[Array, "*slices H W C"]
 # A number of a method or diffusion: as data of a compiled program, or as written down.
 Scalar = Float[Array, ""] | float
 # A point of a diffusion in [0, 1]; 0 is data.
