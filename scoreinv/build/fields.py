@@ -19,6 +19,8 @@ from scoreinv.build.field import (
     section,
     where,
 )
+from scoreinv.build.kspace_fields import KSPACE_FIELDS
+from scoreinv.build.scan_fields import SCAN_FIELDS
 from scoreinv.build.training_fields import TRAINING_FIELDS
 
 RAYS = 16_384  # views or detectors
@@ -69,7 +71,8 @@ FIELDS = (
         Field("detectors", 0, "detector bins; 0: enough to see the whole image", low=0, high=RAYS, when=CT),
         Field("oversample", 1, "the measured object is this many times finer than the image", low=1, high=16,
               modes=only(SAMPLING), when=SIMULATED),
-        Field("noise_std", 0.0, "noise on each real number measured, in the unit of the measurement", low=0),
+        Field("noise_std", 0.0, "noise on each real number of simulated data, in the unit of the measurement", low=0,
+              when=SIMULATED),
     ),
     *section(
         "operator",
@@ -86,6 +89,8 @@ FIELDS = (
         Field("kvp", 120.0, "tube voltage, kV", above=0, high=1000, when=METAL),
         Field("photons", 2e7, "of the open beam, per ray", above=0, high=1e15, when=METAL),
     ),
+    *SCAN_FIELDS,
+    *KSPACE_FIELDS,
     *section(
         "sampler",
         SAMPLING,

@@ -1,20 +1,33 @@
 """Measurement files to scans."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
+import jax
+import numpy as np
+from absl import logging
+
+from scoreinv.build import measurements
 from scoreinv.formats.arrays import Arrays, read_arrays
-from scoreinv.scans.kspace import KSpaceSettings, kspace_scan
+from scoreinv.operators.base import Image
+from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan
 from scoreinv.scans.scan import Scan
 from scoreinv.scans.sinogram import SinogramSettings, sinogram_scan
 
 
+def _kspace_settings(config) -> KSpaceSettings:
+    section = config.scan
+    said = {field.name: section[field.name] for field in fields(KSpaceSettings) if field.name in section}
+    return KSpaceSettings(slice_index=config.slice_index, **said)
+
+
 def _kspace(name: str, arrays: Arrays, config) -> Scan:
-    return kspace_scan(name, arrays, KSpaceSettings(config.operator.noise_std))
+    return kspace_scan(name, arrays, _kspace_settings(config))
 
 
 def _sinogram(name: str, arrays: Arrays, config) -> Scan:
-    return sinogram_scan(name, arrays, SinogramSettings(config.operator.noise_std))
+    return sinogram_scan(name, arrays, SinogramSettings(max(0.0, config.scan.noise_std)))
 
 
 # The arrays that a kind of scan cannot do without -> what makes it one.
@@ -25,11 +38,11 @@ SCAN_KINDS: dict[frozenset[str], Callable[..., Scan]] = {
 
 
 def read_scan(path: Path, config) -> Scan:
-    """The scan of a measurement file.
+    """The scan of a measurement file; what was recognised or guessed about it is logged.
 
     Args:
         path: the file.
-        config: the configuration: operator.noise_std.
+        config: the configuration: its section `scan` and slice_index.
 
     Raises:
         ValueError: a file that cannot be read or holds no measurement.
@@ -37,5 +50,41 @@ def read_scan(path: Path, config) -> Scan:
     arrays = read_arrays(path)
     for names, make in SCAN_KINDS.items():
         if names <= set(arrays):
-            return make(path.stem, arrays, config)
+            scan = make(path.stem, arrays, config)
+            _say(scan)
+            return scan
     raise ValueError(f"{str(path)!r} holds {', '.join(arrays) or 'nothing'}; give kspace, or sinogram and angles")
+
+
+def retrospective_scans(path: Path, config) -> list[tuple[Scan, Image]]:
+    """Scans of a fully sampled file undersampled as `config.operator` says, each with the image of all samples.
+
+    Args:
+        path: the file.
+        config: the configuration: its sections `scan` and `operator`, slice_index and seed.
+
+    Raises:
+        ValueError: a file that cannot be read, holds no k-space or was undersampled already; masks that make no sense.
+    """
+    arrays = read_arrays(path)
+    if "kspace" not in arrays:
+        raise ValueError(
+            f"scan.retrospective undersamples k-space; {str(path)!r} holds {', '.join(arrays) or 'nothing'}"
+        )
+    settings = _kspace_settings(config)
+    full = gridded(arrays, settings)
+    shape = (*full.measured.shape, 2)
+    scans = []
+    for label, operator in measurements.operators(
+        config.operator, shape, jax.random.split(jax.random.key(config.seed))[0]
+    ):
+        mask = np.broadcast_to(np.asarray(operator.mask) > 0, full.measured.shape)
+        scan, image = retrospective_scan(f"{path.stem}-{label}", full, mask, settings)
+        _say(scan)
+        scans.append((scan, image))
+    return scans
+
+
+def _say(scan: Scan) -> None:
+    for note in scan.notes:
+        logging.warning("%s: %s", scan.name, note)

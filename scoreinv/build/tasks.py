@@ -10,7 +10,7 @@ from absl import logging
 from jaxtyping import Array, Float
 
 from scoreinv import build
-from scoreinv.build.scans import read_scan
+from scoreinv.build.scans import read_scan, retrospective_scans
 from scoreinv.datasets.examples import EXAMPLES
 from scoreinv.datasets.resample import resize
 from scoreinv.formats.guard import FileError, shown
@@ -69,11 +69,12 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
     """
     prior = build.load_prior(config.prior, config.sampler.remat)
     if config.measurement:
-        scan = read_scan(Path(config.measurement), config)
-        shape = image_shape(scan.measurement)
+        path = Path(config.measurement)
+        scans = retrospective_scans(path, config) if config.scan.retrospective else [(read_scan(path, config), None)]
+        shape = image_shape(scans[0][0].measurement)
         prior = build.fit_channels(padded(prior), shape[2], config.sampler.complex_prior)
         _say_resolution(prior, shape)
-        tasks = [Task(scan.name, None, scan.measurement, scan.scale)]
+        tasks = [Task(scan.name, image, scan.measurement, scan.scale) for scan, image in scans]
     else:
         tasks = [task for name in config.images for task in _simulated(config, prior, name)]
     for task in tasks:

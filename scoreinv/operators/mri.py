@@ -122,9 +122,12 @@ class FinerFourier:
 class SenseTransform:
     """Multi-coil MRI (Pruessmann et al. 1999): T x = (F S_c x)_c, image [H, W, C] -> k-space [coils, H, W].
 
+    With several sets of sensitivities (Uecker et al. 2014) x is as many complex images, two channels each, and T x =
+    (F sum_j S_jc x_j)_c.
+
     Attributes:
-        coils: coil sensitivities [coils, H, W], complex.
-        channels: 1 for real images, 2 for complex ones.
+        coils: coil sensitivities [coils, H, W], or several sets [sets, coils, H, W] that are orthogonal at every pixel.
+        channels: 1 for real images, 2 for complex ones, 2 for each set where there are several.
         steps: conjugate-gradient steps of the pseudo-inverse.
     """
 
@@ -136,15 +139,22 @@ class SenseTransform:
 
     def forward(self, x: Image) -> CoilKspace:
         """T x."""
-        return fft2c(self.coils * to_complex(x))
+        if self.channels <= 2:
+            return fft2c(self.coils * to_complex(x))
+        images = jax.lax.complex(x[..., 0::2], x[..., 1::2])
+        return fft2c(jnp.einsum("jchw,hwj->chw", self.coils, images))
 
     def adjoint(self, z: CoilKspace) -> Image:
         """T^H z."""
-        return to_channels(jnp.sum(jnp.conj(self.coils) * ifft2c(z), axis=0), self.channels)
+        if self.channels <= 2:
+            return to_channels(jnp.sum(jnp.conj(self.coils) * ifft2c(z), axis=0), self.channels)
+        images = jnp.einsum("jchw,chw->hwj", jnp.conj(self.coils), ifft2c(z))
+        return jnp.stack([images.real, images.imag], -1).reshape(*images.shape[:2], self.channels)
 
     def inverse(self, z: CoilKspace, mask: Mask | None = None) -> Image:
         """(T^H T)^-1 T^H z, the coil images combined by their sensitivities; zero where no coil sees anything."""
-        power = jnp.sum(jnp.abs(self.coils) ** 2, axis=0)[..., None]
+        power = jnp.sum(jnp.abs(self.coils) ** 2, axis=-3)
+        power = power[..., None] if self.channels <= 2 else jnp.repeat(jnp.moveaxis(power, 0, -1), 2, axis=-1)
         return jnp.where(power > 0, self.adjoint(z) / jnp.where(power > 0, power, 1), 0)
 
     def pseudo_inverse(self, mask: Mask, z: CoilKspace) -> Image:

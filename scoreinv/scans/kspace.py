@@ -1,13 +1,25 @@
-"""Measured k-space to a scan."""
+"""Measured k-space to a scan: every step from an array as it was saved to a measurement, each said in one line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Complex
 
 from scoreinv.formats.arrays import Arrays
 from scoreinv.operators import mri
+from scoreinv.operators.base import Image
+from scoreinv.scans import coils, kspace_layout, noise
 from scoreinv.scans.scan import Scan, scaled_scan
+
+Kspace = Complex[np.ndarray, "_ H W"]
+Support = Bool[np.ndarray, "H W"]
+
+# Names under which files hold coil sensitivities, noise scans and the noise's covariance.
+MAPS = ("coils", "maps", "sensitivities", "sens", "smaps")
+# An eigenvalue of ESPIRiT from which a pixel has a sensitivity, and the share of those pixels that a second set needs.
+SEEN, SECOND = 0.8, 0.02
 
 
 @dataclass(frozen=True)
@@ -15,33 +27,226 @@ class KSpaceSettings:
     """What a user may say about k-space that the data do not.
 
     Attributes:
-        noise_std: standard deviation of the noise on each real number, in the unit of the data.
+        noise_std: standard deviation of the noise on each real number, in the unit of the data; -1: from the data.
+        slice_index: of k-space of several slices; -1: the middle one.
+        repetition: of k-space of several repetitions.
+        echo: of k-space of several echoes.
+        virtual_coils: number of coils that more are compressed to; 0: none is.
+        calibration: longest side of the calibration region.
+        sets: sets of coil sensitivities; 0: a second one where the first does not explain the data.
     """
 
-    noise_std: float = 0.0
+    noise_std: float = -1.0
+    slice_index: int = -1
+    repetition: int = 0
+    echo: int = 0
+    virtual_coils: int = 12
+    calibration: int = coils.MOST
+    sets: int = 0
 
 
-def kspace_scan(name: str, arrays: Arrays, settings: KSpaceSettings) -> Scan:
-    """The scan of `kspace` [H, W] (or [coils, H, W] together with `coils`, the sensitivities), complex, centred.
+class GriddedKspace(NamedTuple):
+    """k-space as every later step takes it.
+
+    Attributes:
+        kspace: [coils, H, W], both origins in the middle, zero where nothing was measured.
+        measured: where it was measured.
+        maps: sensitivities that came with it.
+        noise_std: of a noise scan; 0 where there is none.
+        notes: what was done.
+    """
+
+    kspace: Kspace
+    measured: Support
+    maps: Kspace | None
+    noise_std: float
+    notes: tuple[str, ...]
+
+
+def kspace_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **about) -> Scan:
+    """The scan of complex `kspace` [H, W], [coils, H, W] or [echoes, repetitions, slices, coils, H, W].
 
     Args:
         name: of the scan.
-        arrays: `kspace`, `coils` and `mask`; without a mask every sample that is not zero counts as measured.
+        arrays: `kspace`; optional: sensitivities (`coils`) of the shape of one image's k-space, `mask`, `noise` (a
+            noise scan [coils, ...]) and `noise_covariance`. Without a mask every sample that is not zero counts.
         settings: what the data do not say.
+        about: further fields of the scan.
 
     Raises:
-        ValueError: arrays of other types or shapes, NaN or Inf, a mask that does not fit.
+        ValueError: arrays of other types or shapes, NaN or Inf, a mask that does not fit, noise larger than the data.
     """
-    y = arrays["kspace"]
-    expected = 3 if "coils" in arrays else 2
-    if y.ndim != expected or not np.iscomplexobj(y):
+    return _scan(name, gridded(arrays, settings), settings, **about)
+
+
+def retrospective_scan(
+    name: str, full: GriddedKspace, mask: Support, settings: KSpaceSettings, **about
+) -> tuple[Scan, Image]:
+    """A scan of fewer samples than were measured, and the image of all of them to compare with.
+
+    Sensitivities and noise level come from what is left. The image is the coil images of all samples combined by those
+    sensitivities, R = sum_c conj(s_c) x_c / sum_c |s_c|^2; the scan's noise is in it.
+
+    Args:
+        name: of the scan.
+        full: k-space, measured everywhere.
+        mask: what is left of it.
+        settings: what the data do not say.
+        about: further fields of the scan.
+
+    Returns:
+        (scan, image in [0, 1] as the scan's).
+
+    Raises:
+        ValueError: k-space that is not fully sampled.
+    """
+    if not full.measured.all():
+        share = 100 * float(full.measured.mean())
         raise ValueError(
-            f"kspace is {y.dtype} of shape {y.shape}; give complex [H, W], or [coils, H, W] with sensitivities `coils`"
+            f"scan.retrospective, but only {share:.0f} % of k-space is measured; give a fully sampled scan"
         )
-    mask = arrays.get("mask", y != 0).astype(np.float32)
-    if "coils" not in arrays:
-        return scaled_scan(name, y.astype(np.complex64), mask, mri.FourierTransform(2), settings.noise_std)
-    if arrays["coils"].shape != y.shape:
-        raise ValueError(f"coils of shape {arrays['coils'].shape} for kspace of shape {y.shape}; give one map per coil")
-    transform = mri.SenseTransform(jnp.asarray(arrays["coils"], jnp.complex64), 2)
-    return scaled_scan(name, y.astype(np.complex64), mask, transform, settings.noise_std)
+    left = full._replace(kspace=full.kspace * mask, measured=full.measured & mask)
+    scan = _scan(name, left, settings, **about)
+    transform = scan.measurement.operator.transform
+    y = jnp.asarray(full.kspace if scan.measurement.y.ndim == 3 else full.kspace[0])
+    note = "compared with all of k-space, its coil images combined by the same sensitivities"
+    return replace(scan, notes=(*scan.notes, note)), transform.inverse(y) / scan.scale
+
+
+def gridded(arrays: Arrays, settings: KSpaceSettings) -> GriddedKspace:
+    """K-space on its grid, prewhitened and compressed, where the data ask for it."""
+    kspace, measured, maps, notes = _on_grid(arrays, settings)
+    kspace, maps, noise_std, said = _whitened(kspace, maps, arrays)
+    kspace, maps, compression = _compressed(kspace, maps, settings.virtual_coils)
+    return GriddedKspace(kspace, measured, maps, noise_std, tuple(filter(None, [*notes, *said, *compression])))
+
+
+def _scan(name: str, data: GriddedKspace, settings: KSpaceSettings, **about) -> Scan:
+    kspace, measured, maps, scanned, notes = data
+    noise_std, noise_notes = _noise_level(kspace, measured, settings.noise_std, scanned)
+    transform, coil_notes = _transform(kspace, measured, maps, settings)
+    y = kspace if isinstance(transform, mri.SenseTransform) else kspace[0]
+    notes = (*about.pop("notes", ()), *notes, *noise_notes, *coil_notes)
+    return scaled_scan(name, y, measured.astype(np.float32), transform, noise_std, notes=notes, **about)
+
+
+def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support, Kspace | None, list[str]]:
+    """k-space [coils, H, W] with both origins in the middle, where it was measured, given sensitivities, notes."""
+    values, complex_note = kspace_layout.as_complex(arrays["kspace"])
+    values, chosen = kspace_layout.one_image(values, settings.slice_index, settings.repetition, settings.echo)
+    _check_finite(values)
+    maps = next((arrays[name] for name in MAPS if name in arrays), None)
+    kspace, coils_note = kspace_layout.coils_first(values)
+    if maps is not None:
+        if maps.shape not in (values.shape, kspace.shape):
+            raise ValueError(f"coils of shape {maps.shape} for kspace of shape {values.shape}; give one map per coil")
+        maps = maps if maps.shape == kspace.shape else np.moveaxis(maps, -1, 0)
+    kspace, order_note = kspace_layout.zero_frequency_to_middle(kspace.astype(np.complex64))
+    measured = kspace_layout.support(kspace)
+    if not measured.any():
+        raise ValueError("kspace holds zeros only; check the file and the chosen slice")
+    mask_note = ""
+    if "mask" in arrays:
+        measured, mask_note = kspace_layout.fitting_mask(arrays["mask"], measured)
+    kspace = kspace * measured
+    kspace, origin_note = kspace_layout.origin_to_middle(kspace, np.asarray(mri.ifft2c(jnp.asarray(kspace))))
+    notes = [complex_note, chosen, coils_note, order_note, mask_note, origin_note, *coverage(measured)]
+    return kspace, measured, maps, notes
+
+
+def _check_finite(values) -> None:
+    bad = int(np.sum(~np.isfinite(values)))
+    if bad:
+        raise ValueError(f"kspace holds NaN or Inf in {bad} of {values.size} samples; zero them in data and mask")
+
+
+def coverage(measured: Support) -> list[str]:
+    """What the measured region says: k-space that ends before its edge, or reaches further on one side."""
+    notes = []
+    for axis, name in enumerate(("rows", "columns")):
+        lines = np.flatnonzero(measured.any(1 - axis))
+        n = measured.shape[axis]
+        before, behind = n // 2 - lines[0], lines[-1] - n // 2
+        if min(before, behind) < 0.8 * max(before, behind):
+            notes.append(
+                f"partial Fourier: measured {name} reach {before} to one side of the zero frequency and {behind} to "
+                "the other; the rest is reconstructed"
+            )
+        elif max(before, behind) < 0.45 * n:
+            notes.append(f"k-space is zero beyond {len(range(lines[0], lines[-1] + 1))} of {n} {name}: not measured")
+    return notes
+
+
+def _whitened(kspace: Kspace, maps, arrays: Arrays) -> tuple[Kspace, Kspace | None, float, list[str]]:
+    """Coils with uncorrelated noise, where a noise scan or covariance tells how, and the noise level it tells."""
+    covariance = arrays.get("noise_covariance")
+    if covariance is None and "noise" in arrays:
+        scan = np.asarray(arrays["noise"], np.complex64).reshape(len(arrays["noise"]), -1)
+        if len(scan) != len(kspace):
+            raise ValueError(f"noise scan of shape {arrays['noise'].shape} for {len(kspace)} coils; give [coils, ...]")
+        covariance = noise.noise_covariance(scan)
+    if covariance is None:
+        return kspace, maps, 0.0, []
+    covariance = np.asarray(covariance, np.complex128)
+    together = kspace if maps is None else np.concatenate([kspace, maps], -1)
+    together, noise_std = noise.prewhitened(together, covariance)
+    width = kspace.shape[-1]
+    said = [f"coils prewhitened by their noise covariance; noise level {noise_std:.3g}"]
+    return together[..., :width], None if maps is None else together[..., width:], float(noise_std), said
+
+
+def _noise_level(kspace: Kspace, measured: Support, given: float, scanned: float) -> tuple[float, list[str]]:
+    """The noise level that was given, else that of a noise scan, else an estimate."""
+    if given < 0 and scanned > 0:
+        return scanned, []
+    if given < 0:
+        level = noise.estimated_noise(kspace, measured)
+        return level, [f"noise level {level:.3g} estimated from the outermost samples of k-space"]
+    size = float(np.sqrt(np.mean(np.abs(kspace[:, measured]) ** 2) / 2))
+    if given > size:
+        raise ValueError(
+            f"noise level {given:.3g} for k-space of root mean square {size:.3g}; give it in the unit of the data, or "
+            "-1 to have it estimated"
+        )
+    return given, []
+
+
+def _compressed(kspace: Kspace, maps, virtual: int) -> tuple[Kspace, Kspace | None, list[str]]:
+    if maps is not None or not 0 < virtual < len(kspace):
+        return kspace, maps, []
+    fewer = coils.compressed(kspace, virtual)
+    share = np.linalg.norm(fewer) ** 2 / np.linalg.norm(kspace) ** 2
+    return (
+        fewer,
+        None,
+        [f"{len(kspace)} coils compressed to {virtual} virtual ones with {100 * share:.2f} % of the energy"],
+    )
+
+
+def _transform(kspace: Kspace, measured: Support, maps, settings: KSpaceSettings):
+    """The Fourier transform of one coil, or with sensitivities that were given or that the data's centre tells."""
+    if len(kspace) == 1 and maps is None:
+        return mri.FourierTransform(2), []
+    if maps is not None:
+        return mri.SenseTransform(jnp.asarray(maps, jnp.complex64), 2), []
+    rows, columns = coils.calibration_region(measured, settings.calibration)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    if min(height, width) < coils.LEAST:
+        count = len(kspace)
+        alone = jnp.broadcast_to(jnp.eye(count)[..., None, None], (count, *kspace.shape)).astype(jnp.complex64)
+        note = (
+            f"only {height} x {width} samples about the zero frequency are fully measured, too few for sensitivities: "
+            f"{count} coil images are reconstructed one by one and shown as their root sum of squares"
+        )
+        return mri.SenseTransform(alone, 2 * count), [note]
+    maps, strength = coils.espirit(
+        jnp.asarray(kspace[:, rows, columns]), kspace.shape[1:], int(np.clip(min(height, width) // 2, 2, coils.KERNEL))
+    )
+    seen = strength > SEEN
+    needed = 2 if seen[1].sum() > SECOND * seen[0].sum() else 1
+    sets = min(settings.sets or needed, len(kspace))
+    maps = maps[:sets] * seen[:sets, None]
+    note = f"sensitivities of {len(kspace)} coils estimated by ESPIRiT from {height} x {width} samples" + (
+        f", {sets} sets" if sets > 1 else ""
+    )
+    return mri.SenseTransform(maps[0] if sets == 1 else maps, 2 * sets), [note]
