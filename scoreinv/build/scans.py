@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,8 +11,11 @@ from absl import logging
 
 from scoreinv.build import measurements
 from scoreinv.formats.arrays import Arrays, read_arrays
+from scoreinv.formats.fastmri import is_fastmri, read_fastmri
+from scoreinv.formats.ismrmrd import is_ismrmrd, read_ismrmrd
+from scoreinv.formats.twix import read_twix
 from scoreinv.operators.base import Image
-from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan
+from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan, spacing_of
 from scoreinv.scans.scan import Scan
 from scoreinv.scans.sinogram import SinogramSettings, sinogram_scan
 
@@ -37,6 +41,31 @@ SCAN_KINDS: dict[frozenset[str], Callable[..., Scan]] = {
 }
 
 
+def _hdf5_of(kind: Callable[[Path], bool]) -> Callable[[Path], bool]:
+    return lambda path: path.suffix.lower() in (".h5", ".hdf5") and kind(path)
+
+
+# How a file is recognised that is more than arrays with names -> its reader, given (path, configuration).
+FILE_KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Any], Arrays]], ...] = (
+    (lambda path: path.suffix.lower() == ".dat", lambda path, config: read_twix(path)),
+    (_hdf5_of(is_ismrmrd), lambda path, config: read_ismrmrd(path)),
+    (_hdf5_of(is_fastmri), lambda path, config: read_fastmri(path, config.slice_index)),
+)
+
+
+def read_file(path: Path, config) -> Arrays:
+    """The arrays of a scanner's file, or of any file of named arrays.
+
+    Raises:
+        ValueError: a file that cannot be read.
+    """
+    if path.is_file():
+        for fits, read in FILE_KINDS:
+            if fits(path):
+                return read(path, config)
+    return read_arrays(path)
+
+
 def read_scan(path: Path, config) -> Scan:
     """The scan of a measurement file; what was recognised or guessed about it is logged.
 
@@ -47,7 +76,7 @@ def read_scan(path: Path, config) -> Scan:
     Raises:
         ValueError: a file that cannot be read or holds no measurement.
     """
-    arrays = read_arrays(path)
+    arrays = read_file(path, config)
     for names, make in SCAN_KINDS.items():
         if names <= set(arrays):
             scan = make(path.stem, arrays, config)
@@ -66,7 +95,7 @@ def retrospective_scans(path: Path, config) -> list[tuple[Scan, Image]]:
     Raises:
         ValueError: a file that cannot be read, holds no k-space or was undersampled already; masks that make no sense.
     """
-    arrays = read_arrays(path)
+    arrays = read_file(path, config)
     if "kspace" not in arrays:
         raise ValueError(
             f"scan.retrospective undersamples k-space; {str(path)!r} holds {', '.join(arrays) or 'nothing'}"
@@ -79,7 +108,7 @@ def retrospective_scans(path: Path, config) -> list[tuple[Scan, Image]]:
         config.operator, shape, jax.random.split(jax.random.key(config.seed))[0]
     ):
         mask = np.broadcast_to(np.asarray(operator.mask) > 0, full.measured.shape)
-        scan, image = retrospective_scan(f"{path.stem}-{label}", full, mask, settings)
+        scan, image = retrospective_scan(f"{path.stem}-{label}", full, mask, settings, **spacing_of(arrays))
         _say(scan)
         scans.append((scan, image))
     return scans

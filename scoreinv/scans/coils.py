@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float
 
+from scoreinv.operators.mri import ifft2c
+
 # Sides of the calibration region: below the first nothing is calibrated, above the second nothing is gained.
 LEAST, MOST = 4, 32
 KERNEL = 6
@@ -102,6 +104,23 @@ def espirit(
     along = jnp.einsum("a,hwas->hws", reference.conj(), maps)
     maps = maps * jnp.exp(-1j * jnp.angle(along))[:, :, None, :]
     return maps.transpose(3, 2, 0, 1)[::-1], strengths.transpose(2, 0, 1)[::-1]
+
+
+@jax.jit
+def unexplained(calibration: Complex[Array, "coils h w"], maps: Complex[Array, "sets coils H W"]) -> Float[Array, ""]:
+    """The share of the energy of coil images of low resolution that is not along the first set of sensitivities.
+
+    Args:
+        calibration: the fully sampled centre of k-space.
+        maps: sensitivities of unit norm.
+    """
+    shape = maps.shape[2:]
+    sides = zip(shape, calibration.shape[1:], strict=True)
+    margins = [(n // 2 - m // 2, (n - n // 2) - (m - m // 2)) for n, m in sides]
+    window = jnp.hanning(calibration.shape[1] + 2)[1:-1, None] * jnp.hanning(calibration.shape[2] + 2)[None, 1:-1]
+    images = ifft2c(jnp.pad(calibration * window, ((0, 0), *margins)))
+    along = jnp.sum(jnp.conj(maps[0]) * images, 0)
+    return 1 - jnp.sum(jnp.abs(along) ** 2) / jnp.sum(jnp.abs(images) ** 2)
 
 
 def _waves(n: int, kernel: int) -> Complex[Array, "n offsets"]:

@@ -18,8 +18,9 @@ Support = Bool[np.ndarray, "H W"]
 
 # Names under which files hold coil sensitivities, noise scans and the noise's covariance.
 MAPS = ("coils", "maps", "sensitivities", "sens", "smaps")
-# An eigenvalue of ESPIRiT from which a pixel has a sensitivity, and the share of those pixels that a second set needs.
-SEEN, SECOND = 0.8, 0.02
+# An eigenvalue of ESPIRiT from which a pixel has a sensitivity, and the share of the energy of the centre of k-space
+# beyond which one set is not enough; a centre too narrow for full kernels leaves as much anyway.
+SEEN, UNEXPLAINED = 0.8, 0.005
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,23 @@ def kspace_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **about) ->
     Args:
         name: of the scan.
         arrays: `kspace`; optional: sensitivities (`coils`) of the shape of one image's k-space, `mask`, `noise` (a
-            noise scan [coils, ...]) and `noise_covariance`. Without a mask every sample that is not zero counts.
+            noise scan [coils, ...]), `noise_covariance`, `matrix` (rows, columns) of the image without readout
+            oversampling, `spacing` (row, column) in mm. Without a mask every sample that is not zero counts.
         settings: what the data do not say.
         about: further fields of the scan.
 
     Raises:
         ValueError: arrays of other types or shapes, NaN or Inf, a mask that does not fit, noise larger than the data.
     """
-    return _scan(name, gridded(arrays, settings), settings, **about)
+    return _scan(name, gridded(arrays, settings), settings, **spacing_of(arrays), **about)
+
+
+def spacing_of(arrays: Arrays) -> dict[str, tuple[float, float]]:
+    """The pixel spacing that arrays hold, as a field of a scan."""
+    if "spacing" not in arrays:
+        return {}
+    row, column = (float(side) for side in np.ravel(arrays["spacing"])[:2])
+    return {"spacing": (row, column)}
 
 
 def retrospective_scan(
@@ -150,7 +160,11 @@ def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support,
         measured, mask_note = kspace_layout.fitting_mask(arrays["mask"], measured)
     kspace = kspace * measured
     kspace, origin_note = kspace_layout.origin_to_middle(kspace, np.asarray(mri.ifft2c(jnp.asarray(kspace))))
-    notes = [complex_note, chosen, coils_note, order_note, mask_note, origin_note, *coverage(measured)]
+    cropping = ""
+    if "matrix" in arrays:
+        rows, columns = (int(side) for side in np.ravel(arrays["matrix"])[:2])
+        kspace, measured, cropping = kspace_layout.without_oversampling(kspace, measured, (rows, columns))
+    notes = [complex_note, chosen, coils_note, order_note, mask_note, origin_note, cropping, *coverage(measured)]
     return kspace, measured, maps, notes
 
 
@@ -243,8 +257,9 @@ def _transform(kspace: Kspace, measured: Support, maps, settings: KSpaceSettings
         jnp.asarray(kspace[:, rows, columns]), kspace.shape[1:], int(np.clip(min(height, width) // 2, 2, coils.KERNEL))
     )
     seen = strength > SEEN
-    needed = 2 if seen[1].sum() > SECOND * seen[0].sum() else 1
-    sets = min(settings.sets or needed, len(kspace))
+    left = coils.unexplained(jnp.asarray(kspace[:, rows, columns]), maps)
+    second = left > UNEXPLAINED and min(height, width) >= 2 * coils.KERNEL
+    sets = min(settings.sets or (2 if second else 1), len(kspace))
     maps = maps[:sets] * seen[:sets, None]
     note = f"sensitivities of {len(kspace)} coils estimated by ESPIRiT from {height} x {width} samples" + (
         f", {sets} sets" if sets > 1 else ""

@@ -230,3 +230,34 @@ def _disagreement(reading: np.ndarray, measured: np.ndarray) -> tuple[float, flo
     without_middle = not reading[height // 2, width // 2]
     # Data that are measured everywhere say nothing about the mask, which undersamples them afterwards.
     return round(marked + (0 if measured.all() else left), 3) + without_middle, marked, left
+
+
+def without_oversampling(
+    kspace: Kspace, measured: Support, matrix: tuple[int, int]
+) -> tuple[Complex[np.ndarray, "coils h w"], Bool[np.ndarray, "h w"], str]:
+    """k-space of the middle of the image alone, along axes that are measured throughout and longer than the matrix.
+
+    Args:
+        kspace: centred.
+        measured: where it was measured.
+        matrix: (rows, columns) of the image that is wanted.
+
+    Returns:
+        (k-space, where it was measured, what was done).
+    """
+    notes = []
+    for axis, (name, wanted) in enumerate(zip(("rows", "columns"), matrix, strict=True)):
+        n = measured.shape[axis]
+        if not 0 < wanted < n:
+            continue
+        if not np.all(measured == measured.take([0], axis)):
+            notes.append(f"{n} {name}, of which the middle {wanted} are wanted, stay: k-space has gaps along them")
+            continue
+        lines = np.arange(n // 2 - wanted // 2, n // 2 - wanted // 2 + wanted)
+        image = np.fft.ifft(np.fft.ifftshift(kspace, axis + 1), axis=axis + 1, norm="ortho")
+        image = np.fft.fftshift(image, axis + 1).take(lines, axis + 1)
+        kspace = np.fft.fft(np.fft.ifftshift(image, axis + 1), axis=axis + 1, norm="ortho")
+        kspace = np.fft.fftshift(kspace, axis + 1).astype(np.complex64)
+        measured = measured.take(np.arange(wanted), axis)
+        notes.append(f"readout oversampling removed: {n} to {wanted} {name}")
+    return kspace * measured, measured, "; ".join(notes)

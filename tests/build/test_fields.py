@@ -53,7 +53,7 @@ def test_a_number_outside_of_its_range_is_refused_before_it_takes_memory():
 
 def test_choices_are_those_of_the_tables_of_names():
     tables = [f for f in FIELDS if isinstance(f.choices, str) and f.choices]
-    assert len(tables) == 8
+    assert len(tables) == 9
     for field in tables:
         assert set(field.names()) - {""} == set(getattr(build, field.choices))
 

@@ -1,0 +1,95 @@
+"""Siemens' raw data (twix, .dat), by the package twixtools."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scoreinv.formats.guard import FileError, check_bytes, check_file, reading, shown
+
+TWIX = "a Siemens twix file"
+Arrays = dict[str, np.ndarray]
+# Axes of twixtools' arrays that stay, in the order of this package's; the others hold one entry or are averaged.
+AXES = ("Eco", "Rep", "Sli", "Par", "Cha", "Col", "Lin")
+
+
+def read_twix(path: str | Path) -> Arrays:
+    """The last measurement of a file (the ones before it are adjustments) on the grid of k-space.
+
+    Args:
+        path: the file.
+
+    Returns:
+        `kspace` [echoes, repetitions, slices, coils, readout, lines], averages as their mean, partitions of 3-D
+        encoding Fourier transformed to slices, reference lines where imaging left lines out; `noise` [coils, samples]
+        of an adjustment with as many coils; `matrix` (rows, columns) without readout oversampling; `spacing` (row,
+        column) in mm.
+
+    Raises:
+        ValueError: missing, damaged or too large, twixtools is not installed, or no image in it.
+    """
+    path = check_file(path, TWIX)
+    try:
+        import twixtools
+    except ImportError as error:
+        raise FileError(f"reading {shown(path)} needs twixtools; install it: pip install 'scoreinv[raw]'") from error
+    with reading(path, TWIX):
+        check_bytes((path.stat().st_size,), np.uint8, path)
+        measurements = twixtools.map_twix(twixtools.read_twix(str(path), verbose=False))
+        if "image" not in measurements[-1]:
+            raise FileError(f"{shown(path)} holds no image; give the scan itself")
+        found = measurements[-1]
+        kspace = _on_grid(found["image"], path)
+        if "refscan" in found:
+            kspace = _filled(kspace, _on_grid(found["refscan"], path))
+        oversampling = float(found["hdr"]["Dicom"].get("flReadoutOSFactor") or 1)
+        rows, columns = round(kspace.shape[-2] / oversampling), kspace.shape[-1]
+        arrays = {"kspace": kspace, "matrix": np.array([rows, columns])} | _spacing(found["hdr"], rows, columns)
+        for noise in (_noise(m, found) for m in measurements if "noise" in m):
+            if len(noise) == kspace.shape[3]:
+                arrays["noise"] = noise
+        return arrays
+
+
+def _on_grid(mapped: Any, path: Path) -> np.ndarray:
+    mapped.flags["zf_missing_lines"] = True
+    mapped.flags["average"].update({"Ave": True, "Seg": True})
+    check_bytes(mapped.shape, np.complex64, path)
+    dims = list(mapped.dims)
+    data = np.asarray(mapped[:])
+    others = [axis for axis, name in enumerate(dims) if name not in AXES]
+    data = data[tuple(0 if axis in others else slice(None) for axis in range(data.ndim))]
+    kept = [name for name in dims if name in AXES]
+    data = data.transpose([kept.index(name) for name in AXES])
+    if data.shape[3] > 1:
+        data = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(data, 3), axis=3, norm="ortho"), 3)
+    return data.reshape(*data.shape[:2], -1, *data.shape[4:]).astype(np.complex64)
+
+
+def _filled(kspace: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Reference lines, which lie about the middle, where imaging left lines out."""
+    if any(a > b for a, b in zip(reference.shape, kspace.shape, strict=True)):
+        return kspace
+    first = (kspace.shape[-1] - reference.shape[-1]) // 2
+    place = (*(slice(n) for n in reference.shape[:-1]), slice(first, first + reference.shape[-1]))
+    filled = kspace.copy()
+    filled[place] = np.where(kspace[place] == 0, reference, kspace[place])
+    return filled
+
+
+def _noise(measurement: Any, imaging: Any) -> np.ndarray:
+    """A noise adjustment [coils, samples], scaled from its dwell time to that of the image."""
+    mapped = measurement["noise"]
+    data = np.moveaxis(np.asarray(mapped[:]), list(mapped.dims).index("Cha"), 0)
+    data = data.reshape(len(data), -1)
+    dwell = [m["hdr"]["MeasYaps"]["sRXSPEC"]["alDwellTime"][0] for m in (measurement, imaging)]
+    return (data[:, np.any(data != 0, 0)] * np.sqrt(dwell[0] / dwell[1])).astype(np.complex64)
+
+
+def _spacing(header: Any, rows: int, columns: int) -> Arrays:
+    """Pixel spacing in mm, where the header says the field of view."""
+    try:
+        one = header["MeasYaps"]["sSliceArray"]["asSlice"][0]
+        return {"spacing": np.array([one["dReadoutFOV"] / rows, one["dPhaseFOV"] / columns])}
+    except (KeyError, IndexError):
+        return {}

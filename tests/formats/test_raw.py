@@ -1,0 +1,144 @@
+"""Scanners' files: ISMRMRD written by its own package, fastMRI's layout, twix; read onto the grid of k-space."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs import default
+from scoreinv.build.scans import read_file, read_scan
+
+h5py = pytest.importorskip("h5py")
+DATA = Path(os.environ.get("SCOREINV_DATA", "data"))
+COILS, SAMPLES, LINES = 2, 24, 10
+
+HEADER = """<?xml version="1.0"?>
+<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">
+ <experimentalConditions><H1resonanceFrequency_Hz>63500000</H1resonanceFrequency_Hz></experimentalConditions>
+ <encoding>
+  <encodedSpace><matrixSize><x>24</x><y>10</y><z>1</z></matrixSize>
+   <fieldOfView_mm><x>240</x><y>100</y><z>5</z></fieldOfView_mm></encodedSpace>
+  <reconSpace><matrixSize><x>12</x><y>10</y><z>1</z></matrixSize>
+   <fieldOfView_mm><x>120</x><y>100</y><z>5</z></fieldOfView_mm></reconSpace>
+  <encodingLimits><kspace_encoding_step_1><minimum>0</minimum><maximum>9</maximum><center>5</center>
+  </kspace_encoding_step_1></encodingLimits>
+  <trajectory>TRAJECTORY</trajectory>
+ </encoding>
+</ismrmrdHeader>"""
+
+
+@pytest.fixture(scope="module")
+def config():
+    config = default.get_config()
+    config.slice_index = 0
+    return config
+
+
+def complex_normal(seed, *shape):
+    rng = np.random.default_rng(seed)
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+
+
+def readout(ismrmrd, data, line=0, repetition=0, flag=None, trajectory=None):
+    made = ismrmrd.Acquisition.from_array(data, trajectory)
+    made.idx.kspace_encode_step_1, made.idx.repetition = line, repetition
+    made.center_sample = data.shape[1] // 2
+    made.sample_time_us = 4.0
+    if flag is not None:
+        made.set_flag(flag)
+    return made
+
+
+def written(path, ismrmrd, readouts, trajectory="cartesian"):
+    dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=True)
+    dataset.write_xml_header(HEADER.replace("TRAJECTORY", trajectory).encode())
+    for one in readouts:
+        dataset.append_acquisition(one)
+    dataset.close()
+    return path
+
+
+def test_ismrmrd_lines_lie_where_their_counters_say(config, tmp_path):
+    ismrmrd = pytest.importorskip("ismrmrd")
+    kspace = complex_normal(0, 2, COILS, SAMPLES, LINES)  # two repetitions
+    lines = [0, 2, 4, 5, 6, 8]
+    readouts = [readout(ismrmrd, complex_normal(1, COILS, 64), flag=ismrmrd.ACQ_IS_NOISE_MEASUREMENT)]
+    readouts[0].sample_time_us = 16.0
+    for repetition in range(2):
+        for line in lines:
+            for sign in (0.9, 1.1):  # averages
+                data = np.ascontiguousarray(sign * kspace[repetition, :, :, line])
+                readouts.append(readout(ismrmrd, data, line, repetition))
+    reference = np.ascontiguousarray(kspace[0, :, :, 7])
+    readouts.append(readout(ismrmrd, reference, 7, 0, ismrmrd.ACQ_IS_PARALLEL_CALIBRATION))
+    arrays = read_file(written(tmp_path / "scan.h5", ismrmrd, readouts), config)
+    assert arrays["kspace"].shape == (1, 2, 1, COILS, SAMPLES, LINES)
+    np.testing.assert_allclose(arrays["kspace"][0, :, 0][..., lines], kspace[..., lines], rtol=1e-5)
+    np.testing.assert_array_equal(arrays["kspace"][0, 0, 0, :, :, 7], reference)
+    assert not arrays["kspace"][..., [1, 3, 9]].any()
+    np.testing.assert_allclose(arrays["noise"], 2 * complex_normal(1, COILS, 64), rtol=1e-5)  # a quarter of the dwell
+    np.testing.assert_array_equal(arrays["matrix"], [12, 10])
+    np.testing.assert_allclose(arrays["spacing"], [10, 10])
+
+
+def test_ismrmrd_becomes_a_scan_without_oversampling(config, tmp_path):
+    ismrmrd = pytest.importorskip("ismrmrd")
+    data = complex_normal(0, COILS, SAMPLES, LINES)
+    data[:, 10:14, 3:7] += 30
+    readouts = [readout(ismrmrd, np.ascontiguousarray(data[:, :, line]), line) for line in range(LINES)]
+    scan = read_scan(written(tmp_path / "scan.h5", ismrmrd, readouts), config)
+    assert scan.measurement.y.shape == (COILS, 12, LINES) and scan.spacing == (10.0, 10.0)
+    assert "readout oversampling removed: 24 to 12 rows" in "; ".join(scan.notes)
+
+
+def test_ismrmrd_without_an_image_is_refused(config, tmp_path):
+    ismrmrd = pytest.importorskip("ismrmrd")
+    noise = readout(ismrmrd, complex_normal(1, COILS, 64), flag=ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+    with pytest.raises(ValueError, match="none of an image"):
+        read_file(written(tmp_path / "scan.h5", ismrmrd, [noise]), config)
+
+
+@pytest.mark.parametrize("coils", [0, 3])
+def test_fastmri_gives_one_slice_its_mask_and_geometry(coils, config, tmp_path):
+    stack = complex_normal(0, *((4, coils, 24, 10) if coils else (4, 24, 10)))
+    mask = np.arange(10) % 2 == 0
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["kspace"], file["mask"] = stack, mask
+        file["reconstruction_rss"] = np.zeros((4, 10, 10), np.float32)
+        file["ismrmrd_header"] = HEADER.encode()
+    config.slice_index = 3
+    arrays = read_file(tmp_path / "scan.h5", config)
+    config.slice_index = 0
+    np.testing.assert_array_equal(arrays["kspace"], stack[3])
+    np.testing.assert_array_equal(arrays["mask"], mask)
+    np.testing.assert_array_equal(arrays["matrix"], [12, 10])
+    np.testing.assert_allclose(arrays["spacing"], [10, 10])
+
+
+def test_fastmri_refuses_a_slice_that_is_not_there(config, tmp_path):
+    with h5py.File(tmp_path / "scan.h5", "w") as file:
+        file["kspace"], file["ismrmrd_header"] = complex_normal(0, 2, 8, 8), b"<ismrmrdHeader/>"
+    config.slice_index = 2
+    with pytest.raises(ValueError, match="the file has 2 slices"):
+        read_file(tmp_path / "scan.h5", config)
+    config.slice_index = 0
+
+
+@pytest.mark.skipif(not (DATA / "kspace").is_dir(), reason="SCOREINV_DATA names no folder with real scans")
+def test_a_real_twix_file_shows_its_phantom(config):
+    pytest.importorskip("twixtools")
+    scan = read_scan(DATA / "kspace/siemens_twix_gre/gre.dat", config)
+    assert scan.measurement.y.shape == (2, 160, 160) and scan.spacing == (1.25, 1.25)
+    image = np.linalg.norm(scan.measurement.operator.inverse(scan.measurement.y), axis=-1)
+    rows, columns = np.meshgrid(*(np.arange(160) - 80,) * 2, indexing="ij")
+    disc = np.hypot(rows, columns) < 60
+    assert image[disc].mean() > 5 * image[np.hypot(rows, columns) > 90].mean()
+
+
+def test_what_is_no_twix_file_is_one_line(config, tmp_path):
+    pytest.importorskip("twixtools")
+    (tmp_path / "scan.dat").write_bytes(b"nothing of Siemens' " * 100)
+    with pytest.raises(ValueError, match=r"scan\.dat") as error:
+        read_file(tmp_path / "scan.dat", config)
+    assert "\n" not in str(error.value)
