@@ -1,6 +1,7 @@
 """NIfTI, Analyze and FreeSurfer's MGH by nibabel: read slice by slice within bounds, NIfTI written."""
 
 import gzip
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,13 @@ def read_nifti(path: Path, index: int = 0, plane: str = "") -> Volume:
     Raises:
         ValueError: not such a file, not 2-D to 4-D, colour, no such volume, or too large.
     """
-    image, streams = _load(path)
+    with ExitStack() as opened:
+        image, streams = _load(path, opened)
+        return _volume(path, image, streams, index, plane)
+
+
+def _volume(path: Path, image: Any, streams: list[Bounded], index: int, plane: str) -> Volume:
+    """One volume of an image, read plane by plane."""
     shape, notes = _shape(image, index, path), []
     if image.dataobj.dtype.kind == "c":
         notes.append("complex values, their magnitude is taken")
@@ -67,8 +74,8 @@ def read_nifti(path: Path, index: int = 0, plane: str = "") -> Volume:
     return Volume(values, found.spacing, geometry=Geometry(found.affine), notes=tuple(notes))
 
 
-def _load(path: Path) -> tuple[Any, list[Bounded]]:
-    """The image on bounded streams, its data not read yet, and the streams."""
+def _load(path: Path, opened: ExitStack) -> tuple[Any, list[Bounded]]:
+    """The image on bounded streams, its data not read yet, and the streams, which `opened` closes."""
     sniff = None
     for kind in _KINDS:
         matches, sniff = kind.path_maybe_image(str(path), sniff)
@@ -84,7 +91,7 @@ def _load(path: Path) -> tuple[Any, list[Bounded]]:
                 continue
             raise FileError(f"{shown(path)} needs {Path(holder.filename).name!r} beside it; copy both files")
         if holder.filename not in streams:
-            streams[holder.filename] = _stream(Path(holder.filename))
+            streams[holder.filename] = _stream(Path(holder.filename), opened)
         holder.fileobj = streams[holder.filename]
     return kind.from_file_map({k: h for k, h in holders.items() if h.fileobj}, mmap=False), list(streams.values())
 
@@ -93,11 +100,11 @@ def _advice(path: Path) -> str:
     return "BART's .hdr is a measurement: --config.measurement" if path.suffix == ".hdr" else "copy the file again"
 
 
-def _stream(path: Path) -> Bounded:
-    file = path.open("rb")
+def _stream(path: Path, opened: ExitStack) -> Bounded:
+    file = opened.enter_context(path.open("rb"))
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
-    stream = gzip.GzipFile(fileobj=file) if packed else file
+    stream = opened.enter_context(gzip.GzipFile(fileobj=file)) if packed else file
     return Bounded(stream, path, _HEADER_BYTES, max(inflated_bytes(path), path.stat().st_size))
 
 
