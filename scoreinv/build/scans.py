@@ -15,7 +15,9 @@ from scoreinv.formats.fastmri import is_fastmri, read_fastmri
 from scoreinv.formats.ismrmrd import is_ismrmrd, read_ismrmrd
 from scoreinv.formats.twix import read_twix
 from scoreinv.operators.base import Image
+from scoreinv.scans import kspace_layout
 from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan, spacing_of
+from scoreinv.scans.noncartesian import is_noncartesian, noncartesian_scan
 from scoreinv.scans.scan import Scan
 from scoreinv.scans.sinogram import SinogramSettings, sinogram_scan
 
@@ -23,11 +25,13 @@ from scoreinv.scans.sinogram import SinogramSettings, sinogram_scan
 def _kspace_settings(config) -> KSpaceSettings:
     section = config.scan
     said = {field.name: section[field.name] for field in fields(KSpaceSettings) if field.name in section}
+    said["shape"] = tuple(said.get("shape", ()))
     return KSpaceSettings(slice_index=config.slice_index, **said)
 
 
 def _kspace(name: str, arrays: Arrays, config) -> Scan:
-    return kspace_scan(name, arrays, _kspace_settings(config))
+    make = noncartesian_scan if is_noncartesian(arrays) else kspace_scan
+    return make(name, arrays, _kspace_settings(config))
 
 
 def _sinogram(name: str, arrays: Arrays, config) -> Scan:
@@ -63,7 +67,7 @@ def read_file(path: Path, config) -> Arrays:
         for fits, read in FILE_KINDS:
             if fits(path):
                 return read(path, config)
-    return read_arrays(path)
+    return kspace_layout.named(read_arrays(path))
 
 
 def read_scan(path: Path, config) -> Scan:

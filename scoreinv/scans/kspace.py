@@ -35,6 +35,7 @@ class KSpaceSettings:
         virtual_coils: number of coils that more are compressed to; 0: none is.
         calibration: longest side of the calibration region.
         sets: sets of coil sensitivities; 0: a second one where the first does not explain the data.
+        shape: sides of the image of non-Cartesian k-space; empty: the file's, else what the samples determine.
     """
 
     noise_std: float = -1.0
@@ -44,6 +45,7 @@ class KSpaceSettings:
     virtual_coils: int = 12
     calibration: int = coils.MOST
     sets: int = 0
+    shape: tuple[int, ...] = ()
 
 
 class GriddedKspace(NamedTuple):

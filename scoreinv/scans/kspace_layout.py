@@ -12,6 +12,7 @@ from jaxtyping import Bool, Complex, Inexact, Num
 Kspace = Complex[np.ndarray, "coils H W"]
 Support = Bool[np.ndarray, "H W"]
 
+NAMES = ("ksp", "kdata", "raw", "data")
 MOST_COILS = 128
 # Energy within an eighth of the side around an origin: k-space of an object has most of it there.
 WINDOW = 8
@@ -19,6 +20,14 @@ WINDOW = 8
 CLEAR = 4.0
 # Share of samples in which a mask and the zeros of k-space may differ where the mask is read as it is not documented.
 AGREED = 0.05
+
+
+def named(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays with k-space under the name `kspace`, if a complex one has another of its usual names."""
+    for name in () if "kspace" in arrays else NAMES:
+        if name in arrays and np.iscomplexobj(arrays[name]):
+            return {"kspace": arrays[name]} | {n: a for n, a in arrays.items() if n != name}
+    return arrays
 
 
 def as_complex(values: Num[np.ndarray, "..."]) -> tuple[Inexact[np.ndarray, "..."], str]:
