@@ -13,8 +13,9 @@ from scoreinv.datasets.folders import folder_scans
 from scoreinv.datasets.layouts import brats_scans, ldct_scans, lidc_scans
 from scoreinv.datasets.phantoms import phantom_scans
 from scoreinv.datasets.slices import Source
-from scoreinv.formats.guard import FileError, read_json, reading, shown
+from scoreinv.formats.guard import FileError, reading, shown
 from scoreinv.formats.priors import PRIOR, read_prior
+from scoreinv.formats.records import read_json
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import flatten_config, import_score_sde

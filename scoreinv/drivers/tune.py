@@ -19,7 +19,10 @@ from scoreinv.evaluation.figures import curves
 from scoreinv.evaluation.rows import claim_settings
 from scoreinv.evaluation.runner import Runner, units_of
 from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import reading
+from scoreinv.formats.records import check_sqlite
 
+STUDY = "a study of --mode=tune"
 OBJECTIVES = ("ssim", "psnr")
 # What the paper's authors searched (their published configurations), by modality and setting.
 AUTHORS_RANGES: Mapping[str, Mapping[str, tuple[float, float, bool]]] = {
@@ -148,8 +151,16 @@ def _mean_score(runner: Runner, conditions: list[Condition], objective: str) -> 
 
 def _study(optuna, workdir: Path, config, ranges: Ranges):
     """The study in `workdir`; trials of killed processes are retried, and the first one is the settings as they are."""
+    path = workdir / "study.db"
+    if path.exists():
+        check_sqlite(path, STUDY)
+    with reading(path, STUDY):
+        return _opened_study(optuna, path, config, ranges)
+
+
+def _opened_study(optuna, path: Path, config, ranges: Ranges):
     storage = optuna.storages.RDBStorage(
-        f"sqlite:///{workdir / 'study.db'}",
+        f"sqlite:///{path}",
         heartbeat_interval=30,
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
         engine_kwargs={"connect_args": {"timeout": 60}},

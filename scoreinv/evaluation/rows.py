@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import read_text
+from scoreinv.formats.records import csv_rows, read_json
 
+RESULTS = "the rows of a run's results"
 Row = Mapping[str, Any]
 # What a row is of: the values of its columns that are not results.
 Identity = tuple[str, ...]
@@ -44,7 +47,8 @@ class ResultFile:
 
     def rows(self) -> list[dict[str, str]]:
         """The complete rows."""
-        return list(csv.DictReader(io.StringIO(_complete_lines(self._path)))) if self._path.exists() else []
+        text = _complete_lines(self._path) if self._path.exists() else ""
+        return csv_rows(text, self._path, RESULTS, self._columns) if text else []
 
     def append(self, rows: Sequence[Row]) -> None:
         """Appends rows in one write."""
@@ -105,7 +109,7 @@ def claim_settings(path: Path, settings: Mapping[str, Any]) -> None:
     Raises:
         ValueError: the file holds another value; names the first that differs.
     """
-    before = json.loads(path.read_text()) if path.exists() else {}
+    before = read_json(path, "the settings of a run") if path.exists() else {}
     now = json.loads(json.dumps(settings))
     for name in sorted(before.keys() & now.keys()):
         if before[name] != now[name]:
@@ -119,8 +123,7 @@ def claim_settings(path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _complete_lines(path: Path) -> str:
-    data = path.read_bytes()
-    return data[: data.rfind(b"\n") + 1].decode()
+    return read_text(path, RESULTS, whole_lines=True)
 
 
 def _cut_after_last_newline(file: IO[bytes]) -> int:

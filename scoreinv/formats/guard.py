@@ -5,13 +5,11 @@ by its size on disk (a kilobyte that claims to hold gigabytes is no scan). Nothi
 named file is opened.
 """
 
-import csv
 import io
-import json
 import math
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -227,12 +225,13 @@ def inflate(data: bytes, path: str | Path, limit: int, wbits: int = zlib.MAX_WBI
     return inflated
 
 
-def read_text(path: str | Path, expected: str) -> str:
+def read_text(path: str | Path, expected: str, whole_lines: bool = False) -> str:
     """A text file.
 
     Args:
         path: the file.
         expected: what it has to be, for the message.
+        whole_lines: whether to leave out a last line that does not end.
 
     Raises:
         ValueError: missing, too large or not text.
@@ -242,71 +241,5 @@ def read_text(path: str | Path, expected: str) -> str:
         size = path.stat().st_size
         if size > MAX_TEXT_BYTES:
             raise FileError(f"{shown(path)} has {size} bytes; expected {expected}, at most {MAX_TEXT_BYTES} bytes")
-        return path.read_bytes().decode("utf-8-sig")
-
-
-def read_json(path: str | Path, expected: str) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Args:
-        path: the file.
-        expected: what it has to be, for the message.
-
-    Raises:
-        ValueError: missing, too large, not JSON, or no object.
-    """
-    text = read_text(path, expected)
-    with reading(path, expected):
-        return json_object(text, path, expected)
-
-
-def json_object(text: str, path: str | Path, expected: str) -> dict[str, Any]:
-    """The object that a JSON text from the file describes; call it under `reading`."""
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise FileError(f"{shown(path)} holds a JSON {type(found).__name__}; expected {expected}")
-    return found
-
-
-def read_csv(path: str | Path, expected: str, columns: Sequence[str] = ()) -> list[Mapping[str, str]]:
-    """The rows of a CSV file with a header.
-
-    Args:
-        path: the file.
-        expected: what it has to be, for the message.
-        columns: those it must have.
-
-    Raises:
-        ValueError: missing, too large, no CSV, a column missing, or a row of another length.
-    """
-    text = read_text(path, expected)
-    with reading(path, expected):
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise FileError(f"{shown(path)} has no column {missing[0]!r}; expected {expected}: {', '.join(columns)}")
-        rows = list(reader)
-        for number, row in enumerate(rows):
-            if None in row or None in row.values():
-                raise FileError(f"{shown(path)}: line {number + 2} has another number of cells than the header")
-        return list(rows)
-
-
-def check_sqlite(path: str | Path, expected: str) -> None:
-    """Refuses a file that is no SQLite database or a damaged one.
-
-    Args:
-        path: the file.
-        expected: what it has to be, for the message.
-
-    Raises:
-        ValueError: missing, another kind of file, or damaged.
-    """
-    import sqlite3
-    from contextlib import closing
-
-    path = check_file(path, expected)
-    with reading(path, expected), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-        found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise FileError(f"{shown(path)} is damaged ({one_line(found, 90)}); expected {expected}: start a new one")
+        data = path.read_bytes()
+        return (data[: data.rfind(b"\n") + 1] if whole_lines else data).decode("utf-8-sig")

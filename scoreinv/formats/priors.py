@@ -11,7 +11,8 @@ import safetensors
 import safetensors.numpy
 
 from scoreinv.formats.files import write_atomically
-from scoreinv.formats.guard import check_file, check_total, json_object, reading
+from scoreinv.formats.guard import check_file, check_total, reading
+from scoreinv.formats.records import json_object
 
 PRIOR = "a prior written by --mode=train, or the name of a bundled one"
 

@@ -1,6 +1,5 @@
 """Simulated metal: implants as shapes, the beam that scans them, and the measurement that comes of it."""
 
-import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from scoreinv.baselines.sirt import sirt
+from scoreinv.formats.numpy_arrays import open_npz, read_npy
 from scoreinv.operators import mar
 from scoreinv.operators.base import LinearOperator, Measurement, block_mean
 from scoreinv.operators.ct import RadonTransform, radon_transform
@@ -88,14 +88,17 @@ def read_shape(name: str) -> Callable[[Points, Points], np.ndarray]:
             choices = ", ".join(sorted(SHAPES))
             raise ValueError(f"unknown operator.metal {name!r}; choose one of {choices}, or a 0/1 image (.npy, .npz)")
         return SHAPES[name]
-    if not path.is_file():
-        raise ValueError(f"metal file {name!r} does not exist; give a 0/1 image (.npy, .npz)")
-    try:
-        stored = np.load(path, allow_pickle=False)
-        image = stored[stored.files[0]] if isinstance(stored, np.lib.npyio.NpzFile) else stored
-    except (OSError, EOFError, ValueError, IndexError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read {name!r} ({error}); give a 0/1 image (.npy, .npz)") from error
-    if image.ndim != 2 or not np.any(image) or not np.all((image == 0) | (image == 1)):
+    if path.suffix == ".npz":
+        with open_npz(path, expected="a 0/1 image (.npy, .npz)") as file:
+            image = file[next(iter(file), "image")]
+    else:
+        image = np.array(read_npy(path))
+    if (
+        image.dtype.kind not in "biuf"
+        or image.ndim != 2
+        or not np.any(image)
+        or not np.all((image == 0) | (image == 1))
+    ):
         raise ValueError(
             f"{name!r} holds {image.dtype} of shape {image.shape}; give a 0/1 image [H, W] with metal in it"
         )

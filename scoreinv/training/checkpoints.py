@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 
 from scoreinv.formats.files import write_atomically
 from scoreinv.formats.priors import read_prior
+from scoreinv.formats.records import read_json
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import import_score_sde as import_score_sde
 
@@ -157,7 +158,7 @@ def claim_workdir(workdir: Path, network: Mapping[str, Any]) -> None:
         return
     # A field younger than the work directory had its default then; how a network is computed is free to change.
     defaults = json.loads(json.dumps({f.name: f.default for f in dataclasses.fields(NCSNpp)}, default=str))
-    before, now = defaults | json.loads(path.read_text()), defaults | json.loads(text)
+    before, now = defaults | read_json(path, "the network of a training"), defaults | json.loads(text)
     for name in sorted((before.keys() | now.keys()) - {"dtype", "remat"}):
         if before.get(name) == now.get(name):
             continue

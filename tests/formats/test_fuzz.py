@@ -18,7 +18,7 @@ from configs import default
 from scoreinv import build
 from scoreinv.datasets.folders import Slice
 from scoreinv.datasets.packing import read_packed, write_packed
-from scoreinv.formats import guard, priors
+from scoreinv.formats import guard, priors, records
 from scoreinv.formats.arrays import read_arrays
 from scoreinv.formats.images import read_image
 from scoreinv.scans.intensity import IntensityScale
@@ -97,10 +97,6 @@ def prior(path):
     priors.save_prior(path, params, build.prior_metadata(config))
 
 
-def text(path, content):
-    path.write_text(content)
-
-
 def database(path):
     with sqlite3.connect(path) as file:
         file.execute("create table t (x)")
@@ -112,6 +108,7 @@ def read_slices(path):
     return list(read_packed(path, "train"))
 
 
+SETTINGS = json.dumps({"a": [1, 2, {"b": None}], "name": "x"})
 ROWS = "step,loss\n" + "".join(f"{i},{0.1 * i}\n" for i in range(20))
 EXTREMES = (b"\xff" * 4, bytes(4), b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x01\x00")
 # File name, what writes it, what reads it, mutations of the short run.
@@ -138,9 +135,14 @@ KINDS = [
     ("packed.npz", packed, read_slices, 60),
     ("a.safetensors", prior, lambda path: build.load_prior(str(path)), 12),
     ("header.safetensors", prior, priors.read_prior, 60),
-    ("a.json", lambda path: text(path, json.dumps({"a": [1, 2, {"b": None}]})), lambda p: guard.read_json(p, "x"), 40),
-    ("a.csv", lambda path: text(path, ROWS), lambda path: guard.read_csv(path, "rows", ("step", "loss")), 40),
-    ("a.db", database, lambda path: guard.check_sqlite(path, "a study"), 40),
+    (
+        "a.json",
+        lambda path: text(path, json.dumps({"a": [1, 2, {"b": None}]})),
+        lambda p: records.read_json(p, "x"),
+        40,
+    ),
+    ("a.csv", lambda path: text(path, ROWS), lambda path: records.read_csv(path, "rows", ("step", "loss")), 40),
+    ("a.db", database, lambda path: records.check_sqlite(path, "a study"), 40),
 ]
 
 

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from scoreinv.formats import guard
+from scoreinv.formats import guard, records
 from scoreinv.formats.arrays import read_arrays
 from scoreinv.formats.hdf5 import open_hdf5, read_dataset
 from scoreinv.formats.numpy_arrays import open_npz, read_npy
@@ -240,10 +240,10 @@ def test_json_is_an_object_or_one_line(tmp_path, content):
     path = tmp_path / "settings.json"
     path.write_text(content)
     with pytest.raises(ValueError, match=r"settings\.json") as error:
-        guard.read_json(path, "settings")
+        records.read_json(path, "settings")
     assert len(str(error.value)) <= guard.LINE and "\n" not in str(error.value)
     path.write_text(json.dumps({"a": 1}))
-    assert guard.read_json(path, "settings") == {"a": 1}
+    assert records.read_json(path, "settings") == {"a": 1}
 
 
 @pytest.mark.parametrize("content", ["a,b\n1\n", "a,b\n1,2,3\n", 'a,b\n"1,2\n', "c,b\n1,2\n", "\x00a", ""])
@@ -251,9 +251,9 @@ def test_csv_has_its_columns_or_one_line(tmp_path, content):
     path = tmp_path / "losses.csv"
     path.write_text(content)
     with pytest.raises(ValueError, match=r"losses\.csv"):
-        guard.read_csv(path, "losses", ("a", "b"))
+        records.read_csv(path, "losses", ("a", "b"))
     path.write_text("a,b\n1,2\n")
-    assert guard.read_csv(path, "losses", ("a", "b")) == [{"a": "1", "b": "2"}]
+    assert records.read_csv(path, "losses", ("a", "b")) == [{"a": "1", "b": "2"}]
 
 
 def test_sqlite_is_whole_or_one_line(tmp_path):
@@ -262,9 +262,9 @@ def test_sqlite_is_whole_or_one_line(tmp_path):
         database.execute("create table t (x)")
         database.executemany("insert into t values (?)", [(str(i) * 50,) for i in range(500)])
     database.close()
-    guard.check_sqlite(path, "a study")
+    records.check_sqlite(path, "a study")
     whole = path.read_bytes()
     for damaged in (b"text", whole[:5000], whole[:4096] + bytes(4096) + whole[8192:]):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"study\.db"):
-            guard.check_sqlite(path, "a study")
+            records.check_sqlite(path, "a study")
