@@ -93,12 +93,8 @@ def read_shape(name: str) -> Callable[[Points, Points], np.ndarray]:
             image = file[next(iter(file), "image")]
     else:
         image = np.array(read_npy(path))
-    if (
-        image.dtype.kind not in "biuf"
-        or image.ndim != 2
-        or not np.any(image)
-        or not np.all((image == 0) | (image == 1))
-    ):
+    numbers = image.dtype.kind in "biuf" and image.ndim == 2
+    if not numbers or not np.any(image) or not np.all((image == 0) | (image == 1)):
         raise ValueError(
             f"{name!r} holds {image.dtype} of shape {image.shape}; give a 0/1 image [H, W] with metal in it"
         )

@@ -135,13 +135,8 @@ KINDS = [
     ("packed.npz", packed, read_slices, 60),
     ("a.safetensors", prior, lambda path: build.load_prior(str(path)), 12),
     ("header.safetensors", prior, priors.read_prior, 60),
-    (
-        "a.json",
-        lambda path: text(path, json.dumps({"a": [1, 2, {"b": None}]})),
-        lambda p: records.read_json(p, "x"),
-        40,
-    ),
-    ("a.csv", lambda path: text(path, ROWS), lambda path: records.read_csv(path, "rows", ("step", "loss")), 40),
+    ("a.json", lambda path: path.write_text(SETTINGS), lambda path: records.read_json(path, "settings"), 40),
+    ("a.csv", lambda path: path.write_text(ROWS), lambda path: records.read_csv(path, "rows", ("step", "loss")), 40),
     ("a.db", database, lambda path: records.check_sqlite(path, "a study"), 40),
 ]
 
