@@ -68,7 +68,7 @@ def folder(tmp_path_factory):
         "scan_coils": {"kspace": np.stack([kspace] * 2), "coils": np.stack([kspace] * 3)},
         "scan_angles": {"sinogram": image, "angles": np.arange(7.0)},
         "scan_nothing": {"something": image},
-        "scan_sinogram": {"sinogram": image, "angles": np.linspace(0, 3, 32), "shape": np.array([16, 16])},
+        "scan_sinogram": {"sinogram": np.ones((32, 1)) * np.hanning(23), "angles": np.linspace(0, 3, 32)},
     }
     for name, arrays in scans.items():
         np.savez(folder / f"{name}.npz", **arrays)

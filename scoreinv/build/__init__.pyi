@@ -1,4 +1,4 @@
-from .measurements import MODALITIES, SCANS, Scanner, Simulated, operators, scanner
+from .measurements import MODALITIES, SCANS, Scanner, Simulated, holds_metal, operators, scanner
 from .methods import (
     BASELINES,
     PREDICTORS,
@@ -55,6 +55,7 @@ __all__ = [
     "baseline_method",
     "choose",
     "fit_channels",
+    "holds_metal",
     "load_prior",
     "load_unrolled",
     "loss",

@@ -19,6 +19,7 @@ from scoreinv.build.field import (
     section,
     where,
 )
+from scoreinv.build.ct_fields import CT_FIELDS
 from scoreinv.build.kspace_fields import KSPACE_FIELDS
 from scoreinv.build.scan_fields import SCAN_FIELDS
 from scoreinv.build.training_fields import TRAINING_FIELDS
@@ -77,7 +78,8 @@ FIELDS = (
     *section(
         "operator",
         SAMPLING,
-        Field("metal", "screws", "disc | fillings | hip | rods | screws | a 0/1 image (.npy, .npz)", when=METAL),
+        Field("metal", "screws", "disc | fillings | hip | rods | screws | a 0/1 image (.npy, .npz) | own: the images "
+              "hold metal", when=METAL),
         Field("metal_material", "titanium", "titanium | steel | iron | copper | gold | an element",
               when=METAL),
         Field("metal_size", 40.0, "from end to end, mm", above=0, high=1000, when=METAL),
@@ -90,6 +92,7 @@ FIELDS = (
         Field("photons", 2e7, "of the open beam, per ray", above=0, high=1e15, when=METAL),
     ),
     *SCAN_FIELDS,
+    *CT_FIELDS,
     *KSPACE_FIELDS,
     *section(
         "sampler",

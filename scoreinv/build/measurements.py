@@ -10,7 +10,7 @@ from scoreinv.build.names import choose
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
 from scoreinv.scans.masks import read_mask
-from scoreinv.simulation import metal
+from scoreinv.simulation import implants, metal
 from scoreinv.simulation.polychromatic import HounsfieldWindow
 from scoreinv.simulation.scanner import Scanner, Simulated
 
@@ -66,6 +66,15 @@ def _full_sinogram(views: int, shape: tuple[int, int], detectors: int) -> ct.Rad
     return ct.radon_transform(ct.uniform_angles(views), shape, detectors)
 
 
+# `operator.metal` of images that hold metal already.
+OWN_METAL = "own"
+
+
+def holds_metal(section) -> bool:
+    """Whether a `config.operator` section takes images with metal in them, brighter than any window."""
+    return section.modality in SCANS and section.metal == OWN_METAL
+
+
 # A scan with metal starts from the views of a CT scan; `SCANS` leaves the rays through metal out.
 MODALITIES = {"ct": _ct_operators, "mar": _ct_operators, "mri": _mri_operators}
 
@@ -102,17 +111,30 @@ def _metal_scanner(config, operator: LinearOperator, shape) -> Scanner:
         raise ValueError(
             f"metal is simulated in Hounsfield units, data.intensity={config.data.intensity!r} has none; set ct_window"
         )
-    if metal.FACTOR % section.oversample:
+    if holds_metal(section):
+        return _own_metal_scanner(section, operator, window)
+    if implants.FACTOR % section.oversample:
         raise ValueError(f"operator.oversample={section.oversample}; mar simulates 2 pixels in 1: give 1 or 2")
     pixel_mm = section.field_of_view / max(shape[:2])
     beam = metal.beam(section.kvp, section.metal_material, section.photons, pixel_mm)
-    share = metal.metal_share(
-        metal.read_shape(section.metal), shape[:2], pixel_mm, section.metal_size, section.metal_centre
+    share = implants.metal_share(
+        implants.read_shape(section.metal), shape[:2], pixel_mm, section.metal_size, section.metal_centre
     )
 
     def measure(key, image):
         scan = metal.metal_scan(key, operator, image, share, beam, window, section.metal_threshold, section.noise_std)
         return Simulated(scan.truth, scan.measurement, scan.metal, scan.uncorrected)
+
+    return measure
+
+
+def _own_metal_scanner(section, operator: LinearOperator, window: HounsfieldWindow) -> Scanner:
+    if section.oversample != 1:
+        raise ValueError(f"operator.oversample={section.oversample}; an image's own metal is measured as it is: give 1")
+
+    def measure(key, image):
+        scan = metal.reprojected(operator, image, window, section.metal_threshold, section.noise_std)
+        return Simulated(None, scan.measurement, scan.metal, scan.uncorrected)
 
     return measure
 

@@ -254,6 +254,8 @@ def _condition(config, name: str, labels, operator: LinearOperator, shape, model
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     measured = {"labels": labels, "operator": operator, "model": model, "noise_std": noise_std}
     measured["batch_size"] = config.sampler.batch_size
+    if build.holds_metal(config.operator):
+        raise ValueError("operator.metal=own: nobody knows these images without metal; use --mode=reconstruct")
     if config.operator.modality in build.SCANS:
         scanned = [config.operator.to_dict(), config.data.window, labels.get("operator", "")]
         identity = json.dumps(scanned, sort_keys=True)

@@ -15,11 +15,14 @@ from scoreinv.formats.fastmri import is_fastmri, read_fastmri
 from scoreinv.formats.ismrmrd import is_ismrmrd, read_ismrmrd
 from scoreinv.formats.twix import read_twix
 from scoreinv.operators.base import Image
+from scoreinv.scans.ct_geometry import GeometrySettings
+from scoreinv.scans.ct_names import known_names
+from scoreinv.scans.ct_readings import SinogramSettings
 from scoreinv.scans import kspace_layout
 from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan, spacing_of
 from scoreinv.scans.noncartesian import is_noncartesian, noncartesian_scan
 from scoreinv.scans.scan import Scan
-from scoreinv.scans.sinogram import SinogramSettings, sinogram_scan
+from scoreinv.scans.sinogram import sinogram_scan
 
 
 def _kspace_settings(config) -> KSpaceSettings:
@@ -35,14 +38,24 @@ def _kspace(name: str, arrays: Arrays, config) -> Scan:
 
 
 def _sinogram(name: str, arrays: Arrays, config) -> Scan:
-    return sinogram_scan(name, arrays, SinogramSettings(max(0.0, config.scan.noise_std)))
+    section = config.scan
+    geometry = GeometrySettings(**{field.name: _plain(section[field.name]) for field in fields(GeometrySettings)})
+    said = {name: section[name] for name in ("noise_std", "quantity", "open_beam", "water", "rings")}
+    window = (config.data.window[0], config.data.window[1])
+    return sinogram_scan(
+        name, arrays, SinogramSettings(**said, window=window, row=config.slice_index, geometry=geometry)
+    )
 
 
-# The arrays that a kind of scan cannot do without -> what makes it one.
-SCAN_KINDS: dict[frozenset[str], Callable[..., Scan]] = {
-    frozenset({"kspace"}): _kspace,
-    frozenset({"sinogram", "angles"}): _sinogram,
-}
+def _plain(value):
+    return tuple(value) if isinstance(value, tuple | list) else value
+
+
+# What makes arrays a kind of scan -> how it is made.
+SCAN_KINDS: tuple[tuple[Callable[[Arrays], bool], Callable[..., Scan]], ...] = (
+    (lambda arrays: "kspace" in arrays, _kspace),
+    (lambda arrays: bool({"sinogram", "counts", "transmission"} & set(known_names(arrays)[0])), _sinogram),
+)
 
 
 def _hdf5_of(kind: Callable[[Path], bool]) -> Callable[[Path], bool]:
@@ -70,23 +83,36 @@ def read_file(path: Path, config) -> Arrays:
     return kspace_layout.named(read_arrays(path))
 
 
+def make_scan(name: str, arrays: Arrays, config) -> Scan:
+    """The scan of a measurement's arrays.
+
+    Args:
+        name: of the scan.
+        arrays: by the names of the kind of scan.
+        config: the configuration: its section `scan`, slice_index and data.window.
+
+    Raises:
+        ValueError: no measurement, or one that cannot be.
+    """
+    for fits, make in SCAN_KINDS:
+        if fits(arrays):
+            return make(name, arrays, config)
+    raise ValueError(f"{name!r} holds {', '.join(arrays) or 'nothing'}; give kspace, or sinogram and angles")
+
+
 def read_scan(path: Path, config) -> Scan:
     """The scan of a measurement file; what was recognised or guessed about it is logged.
 
     Args:
-        path: the file.
-        config: the configuration: its section `scan` and slice_index.
+        path: the file, or a folder of projections.
+        config: see `make_scan`.
 
     Raises:
         ValueError: a file that cannot be read or holds no measurement.
     """
-    arrays = read_file(path, config)
-    for names, make in SCAN_KINDS.items():
-        if names <= set(arrays):
-            scan = make(path.stem, arrays, config)
-            _say(scan)
-            return scan
-    raise ValueError(f"{str(path)!r} holds {', '.join(arrays) or 'nothing'}; give kspace, or sinogram and angles")
+    scan = make_scan(path.stem, read_file(path, config), config)
+    _say(scan)
+    return scan
 
 
 def retrospective_scans(path: Path, config) -> list[tuple[Scan, Image]]:

@@ -118,7 +118,8 @@ def load_image(name: str, config) -> LoadedImage:
     for note in (*volume.notes, *doubts(volume.values, data.intensity, low, high)):
         logging.warning("%s: %s", name, note)
     geometry = None if volume.geometry is None else volume.geometry.of_slice(index)
-    return LoadedImage(scale.to_unit(volume.values[index])[..., None], scale, geometry)
+    clip = not build.holds_metal(config.operator)
+    return LoadedImage(scale.to_unit(volume.values[index], clip)[..., None], scale, geometry)
 
 
 def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str, oversample: int) -> Float[np.ndarray, "h w C"]:

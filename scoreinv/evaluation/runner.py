@@ -155,6 +155,7 @@ class Runner:
         """(what every method of the condition's measurement gets of a slice, truth), for methods of other packages."""
         if condition.scan:
             measured = self.measured(condition, index)
+            assert measured.truth is not None
             return measured.measurement, measured.truth
         key, _ = jax.random.split(self._keys[index])
         operator, image = condition.operator, jnp.asarray(self.slices.images[index])
@@ -166,6 +167,7 @@ class Runner:
         """(what reconstructions of a slice are compared with, metal that is left out of it)."""
         if condition.scan:
             measured = self.measured(condition, index)
+            assert measured.truth is not None
             return measured.truth, measured.metal
         return block_mean(jnp.asarray(self.slices.images[index]), self.slices.oversample), None
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from scoreinv.formats.bart import read_cfl
+from scoreinv.formats.dicom_ct_pd import is_projection, read_projections
 from scoreinv.formats.guard import FileError, check_file, shown
 from scoreinv.formats.hdf5 import open_hdf5, read_datasets
 from scoreinv.formats.matlab import read_matlab
 from scoreinv.formats.numpy_arrays import open_npz, read_npy
+from scoreinv.formats.tiff import ENDINGS, read_stack, read_tiff
 
 Arrays = dict[str, np.ndarray]
 
@@ -32,6 +34,21 @@ def _cfl(path: Path) -> Arrays:
     return _one(read_cfl(path))
 
 
+def _tiff(path: Path) -> Arrays:
+    return _one(read_tiff(path))
+
+
+def _folder(path: Path) -> Arrays:
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    images = [file for file in files if file.suffix.lower() in ENDINGS]
+    if images:
+        return {"sinogram": read_stack(images, path)}
+    projections = [file for file in files if is_projection(file)]
+    if not projections:
+        raise FileError(f"folder {shown(path)} holds no measurement; allowed: DICOM-CT-PD projections or TIFF images")
+    return read_projections(projections, path)
+
+
 def _one(array: np.ndarray) -> Arrays:
     """An array without a name is called by what it is: complex numbers are k-space, real ones a sinogram."""
     return {"kspace" if array.dtype.kind == "c" else "sinogram": array}
@@ -46,14 +63,18 @@ READERS: dict[str, Callable[[Path], Arrays]] = {
     ".hdf5": _hdf5,
     ".cfl": _cfl,
     ".hdr": _cfl,
+    ".tif": _tiff,
+    ".tiff": _tiff,
 }
 
 
 def read_arrays(path: Path) -> Arrays:
-    """The arrays of a file by name: .npz, MATLAB .mat, HDF5; .npy and BART's .cfl, which hold one.
+    """The arrays of a file by name: .npz, MATLAB .mat, HDF5; .npy, BART's .cfl and TIFF, which hold one.
+
+    A folder holds the views of a CT scan, one a file: DICOM-CT-PD or TIFF.
 
     Args:
-        path: the file.
+        path: the file or folder.
 
     Returns:
         Name -> array, as stored; MATLAB's in MATLAB's order of axes, BART's with coils before the image's axes.
@@ -62,6 +83,8 @@ def read_arrays(path: Path) -> Arrays:
         ValueError: missing, unreadable or oversized file, or another kind of file.
     """
     path = Path(path)
+    if path.is_dir():
+        return _folder(path)
     choices = ", ".join(READERS)
     read = READERS.get(path.suffix.lower())
     if read is None and path.is_file():

@@ -11,12 +11,14 @@ from scoreinv.formats.guard import DAMAGED, FileError, allowed_bytes, check_file
 from scoreinv.formats.hdf5 import open_hdf5, read_datasets
 
 MAT = "a MATLAB .mat file"
+DEEPEST = 3  # structures within structures
 _HEADER, _MATRIX, _COMPRESSED, _COMPLEX = 128, 14, 15, 0x800
 _SIZES = {4: 4, 5: 0, 7: 4, 8: 1, 9: 1, 10: 2, 11: 2, 12: 4, 13: 4}  # bytes of a number by MATLAB's class; others 8
 
 
 def read_matlab(path: str | Path) -> dict[str, np.ndarray]:
-    """The numeric arrays of a .mat file, in MATLAB's order of axes; those of a structure `s` are called `s/field`.
+    """The numeric arrays of a .mat file, in MATLAB's order of axes; those of a structure `s` are called `s/field`,
+    those of a structure inside `s/inner/field`.
 
     Args:
         path: the file.
@@ -95,9 +97,9 @@ def _numeric(found: dict, prefix: str = "") -> dict[str, np.ndarray]:
     for name, value in found.items():
         if not isinstance(value, np.ndarray) or name.startswith("__"):
             continue
-        if value.dtype.names and value.size == 1 and not prefix:
+        if value.dtype.names and value.size == 1 and prefix.count("/") < DEEPEST:
             fields = value.reshape(-1)[0]
-            arrays |= _numeric({field: fields[field] for field in value.dtype.names}, f"{name}/")
+            arrays |= _numeric({field: fields[field] for field in value.dtype.names}, f"{prefix}{name}/")
         elif value.dtype.kind in "biufc":
             arrays[prefix + name] = value
     return arrays

@@ -1,18 +1,20 @@
 """Computed tomography: the matrix-free parallel-beam Radon transform, filtered back-projection, and view masks.
 
-Pixel spacing 1, detector spacing 1, angles in radians. The ray of angle theta at detector position s is the line
-u cos(theta) + v sin(theta) = s, with u to the right and v upwards from the centre of the image; detectors are centred
-on the same point. An image [H, W, 1] gives a sinogram [views, detectors]; an image [H, W, 2] (real and imaginary part)
-a complex one. Projections are integrals over strips one detector wide of an image of square pixels, in pixel lengths.
+Lengths are in pixels, angles in radians. The ray of angle theta at detector position s is the line
+u cos(theta) + v sin(theta) = s, with u to the right and v upwards from the centre of the image. Detectors have spacing
+1 and are centred on the same point where nothing else is said. An image [H, W, 1] gives a sinogram [views, detectors];
+an image [H, W, 2] (real and imaginary part) a complex one. Projections are integrals over strips one detector wide of
+an image of square pixels, in pixel lengths.
 """
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float, Inexact
+from jaxtyping import Array, Complex, Float, Inexact
 
 from scoreinv.operators.base import LinearOperator, Mask, least_squares
+from scoreinv.operators.filters import hann, padded_length, ramp_filter, view_weights
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum
 from scoreinv.typing import Image
 
@@ -29,9 +31,12 @@ class RadonTransform:
         angles: view angles [views], radians.
         plan: where the slices lie on the image's Fourier grid.
         response: pixel and detector response S with the phases that centre image and detector.
-        equalizer: 1 / S^2 at the frequencies of the zero-padded projections, for the filters.
+        equalizer: 1 / S^2 at the frequencies of the zero-padded projections, for the filters; 0 above the image's own.
+        pitch: detector spacing, pixels.
+        offset: s of the middle of the detector, one for all views or for each, pixels.
         shape: (H, W) of the image.
         detectors: number of detector bins.
+        samples: length of the transform along a projection, some of whose end is not seen.
         steps: conjugate-gradient steps of the pseudo-inverse.
     """
 
@@ -41,8 +46,11 @@ class RadonTransform:
     plan: Gridding
     response: Complex[Array, "views K"]
     equalizer: Float[Array, "views padded"]
+    pitch: Float[Array, ""]
+    offset: Float[Array, "..."]
     shape: tuple[int, int] = flax.struct.field(pytree_node=False)
     detectors: int = flax.struct.field(pytree_node=False)
+    samples: int = flax.struct.field(pytree_node=False)
     steps: int = flax.struct.field(pytree_node=False, default=3)
 
     def forward(self, x: Image) -> Sinogram:
@@ -77,8 +85,8 @@ class RadonTransform:
         """
         if window not in WINDOWS:
             raise ValueError(f"unknown FBP window {window!r}; choose one of {', '.join(WINDOWS)}")
-        gain = ramp_filter(_padded_length(self.detectors)) * (
-            hann(_padded_length(self.detectors)) if window == "hann" else 1
+        gain = ramp_filter(padded_length(self.detectors)) * (
+            hann(padded_length(self.detectors)) if window == "hann" else 1
         )
         # The adjoint carries the response S once more where an inverse divides by it: hence the equalizer 1 / S^2.
         return self.adjoint(self._filter(z, self._view_weights(z, mask) * gain))
@@ -91,14 +99,19 @@ class RadonTransform:
         """
         operator = LinearOperator(mask, self)
         gain = jnp.minimum(
-            self._view_weights(z, mask) * ramp_filter(_padded_length(self.detectors)), SATURATION / max(self.shape)
+            self._view_weights(z, mask) * ramp_filter(padded_length(self.detectors)),
+            SATURATION * self.pitch / max(self.shape),
         )
         return least_squares(operator, operator.adjoint, z, self.steps, lambda r: mask * self._filter(mask * r, gain))
 
     def finer(self, factor: int) -> "FinerRadon":
         """The forward model of an object of `factor` times smaller pixels, to simulate data with (host side)."""
         shape = (factor * self.shape[0], factor * self.shape[1])
-        return FinerRadon(radon_transform(np.asarray(self.angles), shape, factor * self.detectors), factor)
+        offset = factor * np.asarray(self.offset, np.float64)
+        fine = radon_transform(
+            np.asarray(self.angles), shape, factor * self.detectors, pitch=float(self.pitch), offset=offset
+        )
+        return FinerRadon(fine, factor)
 
     def _view_weights(self, z, mask):
         mask = jnp.ones(()) if mask is None else mask
@@ -106,14 +119,13 @@ class RadonTransform:
 
     def _filter(self, z, gain):
         def one(z):
-            n = _padded_length(self.detectors)
+            n = padded_length(self.detectors)
             return jnp.fft.irfft(gain * self.equalizer * jnp.fft.rfft(z, n), n)[:, : self.detectors]
 
         return jax.lax.complex(one(z.real), one(z.imag)) if jnp.iscomplexobj(z) else one(z)
 
     def _project(self, x):
-        n = _slice_length(self.shape, self.detectors)
-        return jnp.fft.irfft(self.response * spectrum(self.plan, x), n)[:, : self.detectors]
+        return jnp.fft.irfft(self.response * spectrum(self.plan, x), self.samples)[:, : self.detectors]
 
 
 @flax.struct.dataclass
@@ -137,15 +149,23 @@ class FinerRadon:
 
 
 def radon_transform(
-    angles: Float[Array, " views"] | np.ndarray, shape: tuple[int, int], detectors: int = 0, steps: int = 3
+    angles: Float[Array, " views"] | np.ndarray,
+    shape: tuple[int, int],
+    detectors: int = 0,
+    steps: int = 3,
+    pitch: float = 1.0,
+    offset: float | np.ndarray = 0.0,
 ) -> RadonTransform:
     """Prepares a Radon transform (host side; the result is a pytree to pass to compiled functions).
 
     Args:
         angles: view angles [views], radians, in any order.
         shape: (H, W) of the image.
-        detectors: number of detector bins of width 1; 0 takes the smallest number that sees the whole image.
+        detectors: number of detector bins; 0 takes the smallest number that sees the whole image.
         steps: conjugate-gradient steps of the pseudo-inverse.
+        pitch: width and spacing of the bins, pixels.
+        offset: s of the middle of the detector, pixels, one for all views or [views]: `pitch` times the columns between
+            the axis of rotation and the middle.
 
     Returns:
         The transform.
@@ -153,87 +173,67 @@ def radon_transform(
     Raises:
         ValueError: no view, or a non-positive size.
     """
-    angles = np.asarray(angles, np.float64)
-    detectors = detectors or int(np.ceil(np.hypot(*shape)))
-    if angles.ndim != 1 or not angles.size or min(*shape, detectors, steps) < 1:
+    angles, offset = np.asarray(angles, np.float64), np.asarray(offset, np.float64)
+    reach = float(np.abs(offset).max(initial=0.0))
+    if angles.ndim != 1 or not angles.size or min(*shape, steps) < 1 or detectors < 0 or not 0 < pitch < np.inf:
         raise ValueError(
-            f"angles of shape {angles.shape}, image {shape}, {detectors} detectors, {steps} steps; "
+            f"angles of shape {angles.shape}, image {shape}, {detectors} detectors of {pitch:g} pixels, {steps} steps; "
             "give one axis of at least one angle, and positive sizes"
         )
-    frequencies, omega, boxes = _slices(angles, _slice_length(shape, detectors))
-    # From the corner-based indices of FFT to the centres: half a pixel for even sizes, half the detector array.
-    offset = np.array([n // 2 - (n - 1) / 2 for n in shape]).reshape(2, 1, 1)
-    phase = np.exp(-1j * ((frequencies * offset).sum(0) + omega * (detectors - 1) / 2))
+    detectors = detectors or int(np.ceil((np.hypot(*shape) + 2 * reach) / pitch))
+    # Long enough that the periodic copies of a projection stay off the detector.
+    seen = (np.hypot(*shape) / pitch + detectors) / 2 + reach / pitch
+    samples = even_fast_length(max(detectors, int(np.ceil(seen)) + 2))
+    frequencies, omega, boxes = slices(angles, samples, pitch)
+    start = offset.reshape(-1, 1) - pitch * (detectors - 1) / 2
+    phase = np.exp(1j * (omega * start - (frequencies * corner(shape)).sum(0)))
     return RadonTransform(
         angles=jnp.asarray(angles, jnp.float32),
         plan=gridding(frequencies, shape),
-        response=jnp.asarray(boxes * phase, jnp.complex64),
-        equalizer=jnp.asarray(_slices(angles, _padded_length(detectors))[2] ** -2, jnp.float32),
+        response=jnp.asarray(boxes * phase / pitch, jnp.complex64),
+        equalizer=jnp.asarray(equalizer(angles, padded_length(detectors), pitch), jnp.float32),
+        pitch=jnp.float32(pitch),
+        offset=jnp.asarray(offset, jnp.float32),
         shape=(shape[0], shape[1]),
         detectors=detectors,
+        samples=samples,
         steps=steps,
     )
 
 
-def _slices(angles: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # Frequencies (row, column) of the slices of n samples, their radii, and the response of square pixel and bin.
-    omega = 2 * np.pi * np.arange(n // 2 + 1) / n
+def corner(shape: tuple[int, int]) -> Float[np.ndarray, "2 1 1"]:
+    """(row, column) of the image's centre from where FFT has it: half a pixel for even sides."""
+    return np.array([n // 2 - (n - 1) / 2 for n in shape]).reshape(2, 1, 1)
+
+
+def slices(
+    angles: Float[np.ndarray, " views"], n: int, pitch: float = 1.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the slices of n samples lie in the image's spectrum: no further out than its pixels resolve.
+
+    Args:
+        angles: radians [views].
+        n: number of samples.
+        pitch: their spacing, pixels.
+
+    Returns:
+        (row and column frequencies [2, views, K], their radii [K], response of pixel and detector bin [views, K]).
+    """
+    omega = 2 * np.pi * np.arange(n // 2 + 1) / (n * pitch)
+    omega = omega[omega <= np.pi * (1 + 1e-9)]
     frequencies = np.stack([-np.sin(angles)[:, None] * omega, np.cos(angles)[:, None] * omega])
-    return frequencies, omega, np.sinc(frequencies / (2 * np.pi)).prod(0) * np.sinc(omega / (2 * np.pi))
+    return frequencies, omega, np.sinc(frequencies / (2 * np.pi)).prod(0) * np.sinc(pitch * omega / (2 * np.pi))
 
 
-def _padded_length(detectors: int) -> int:
-    return even_fast_length(2 * detectors)
-
-
-def _slice_length(shape: tuple[int, int], detectors: int) -> int:
-    # Long enough that the periodic copies of a projection stay off the detector.
-    return even_fast_length(max(detectors, int(np.ceil((np.hypot(*shape) + detectors) / 2)) + 2))
+def equalizer(angles: Float[np.ndarray, " views"], n: int, pitch: float) -> Float[np.ndarray, "views frequencies"]:
+    """1 / S^2 at the frequencies of projections of n samples; 0 above those of the image. Arguments as of `slices`."""
+    inside = slices(angles, n, pitch)[2] ** -2
+    return np.pad(inside, ((0, 0), (0, n // 2 + 1 - inside.shape[1])))
 
 
 def uniform_angles(views: int) -> Float[Array, " views"]:
     """`views` equispaced angles in [0, pi), radians."""
     return jnp.pi * jnp.arange(views) / views
-
-
-def ramp_filter(n: int) -> Float[Array, " K"]:
-    """Frequency response |w| / 2 pi of the band-limited ramp (Ramachandran and Lakshminarayanan 1971) on n samples.
-
-    The transform of the sampled kernel rather than |w| itself, which would remove the mean of a projection.
-    """
-    offsets = np.fft.fftfreq(n, 1 / n)
-    odd = offsets % 2 == 1
-    kernel = np.where(odd, -1 / (np.pi * np.where(odd, offsets, 1)) ** 2, 0)
-    kernel[0] = 0.25
-    return jnp.asarray(np.fft.rfft(kernel).real, jnp.float32)
-
-
-def hann(n: int) -> Float[Array, " K"]:
-    """Hann window over the n // 2 + 1 frequencies of a real transform."""
-    return 0.5 + 0.5 * jnp.cos(2 * jnp.pi * jnp.arange(n // 2 + 1) / n)
-
-
-def view_weights(angles: Float[Array, " views"], measured: Bool[Array, " views"]) -> Float[Array, " views"]:
-    """The angle that each measured view stands for: half the distance between its measured neighbours, modulo pi.
-
-    Args:
-        angles: view angles [views], radians, in any order.
-        measured: whether a view is measured [views].
-
-    Returns:
-        Weights [views] in radians, 0 for unmeasured views. A distance above twice the upper quartile is the missing
-        wedge of a limited range; it counts as the quartile, so that the first and last view do not stand for it.
-    """
-    index, count = jnp.arange(angles.shape[0]), jnp.sum(measured)
-    angle = jnp.where(measured, jnp.mod(angles, jnp.pi), jnp.inf)
-    order = jnp.argsort(angle)
-    ordered = angle[order]
-    after = ordered[(index + 1) % count] + jnp.where(index + 1 == count, jnp.pi, 0)
-    gap = jnp.where(index < count, after - ordered, jnp.inf)
-    quartile = jnp.sort(gap)[3 * count // 4]
-    gap = jnp.where(gap > 2 * quartile, quartile, gap)
-    weights = (gap + gap[(index - 1) % count]) / 2
-    return jnp.zeros_like(angles).at[order].set(jnp.where(index < count, weights, 0))
 
 
 def sparse_view_mask(views_total: int, views: int) -> Float[Array, "views 1"]:

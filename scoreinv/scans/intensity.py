@@ -18,10 +18,10 @@ class IntensityScale:
         """Intensities in the file's unit (Hounsfield units for CT)."""
         return np.asarray(self.scale * unit + self.offset, np.float32)
 
-    def to_unit(self, values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-        """Intensities of the file in [0, 1], clipped."""
+    def to_unit(self, values: Float[np.ndarray, "..."], clip: bool = True) -> Float[np.ndarray, "..."]:
+        """Intensities of the file in [0, 1], clipped unless what lies outside is wanted too."""
         unit = (values - np.float32(self.offset)) / np.float32(self.scale)
-        return np.clip(unit, 0, 1).astype(np.float32, copy=False)
+        return (np.clip(unit, 0, 1) if clip else unit).astype(np.float32, copy=False)
 
 
 _SAMPLE = 2**25  # values that percentiles are taken of; of larger volumes evenly spaced ones

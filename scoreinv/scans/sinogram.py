@@ -1,43 +1,80 @@
-"""Measured sinograms to a scan."""
+"""Measured sinograms to a scan: line integrals, their geometry, noise and unit."""
 
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from scoreinv.formats.arrays import Arrays
-from scoreinv.operators import ct
+from scoreinv.operators.base import LinearOperator, Measurement, check_mask
+from scoreinv.operators.geometry import Geometry, projector
+from scoreinv.operators.weighted import FilteredTransform, WeightedTransform
+from scoreinv.scans import counts, ct_checks
+from scoreinv.scans.ct_geometry import scan_geometry, view_angles
+from scoreinv.scans.ct_names import known_names, number
+from scoreinv.scans.ct_readings import Rays, SinogramSettings, first_axis, line_integrals, listed
+from scoreinv.scans.hounsfield import HounsfieldScale
 from scoreinv.scans.scan import Scan, scaled_scan
 
 
-@dataclass(frozen=True)
-class SinogramSettings:
-    """What a user may say about a sinogram that the data do not.
-
-    Attributes:
-        noise_std: standard deviation of the noise on each ray, in the unit of the data.
-    """
-
-    noise_std: float = 0.0
-
-
 def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan:
-    """The scan of `sinogram` [views, detectors] with `angles` [views] in radians.
+    """The scan of `sinogram`, `counts` or `transmission` [views, detectors] with `angles` [views].
 
     Args:
         name: of the scan.
-        arrays: `sinogram`, `angles` and, optionally, `mask` and `shape` (H, W) of the image.
-        settings: what the data do not say.
+        arrays: of the file, by the names of `ct_names.NAMES`.
+        settings: what the file does not say.
 
     Raises:
-        ValueError: arrays of other types or shapes, NaN or Inf, a mask that does not fit.
+        ValueError: arrays of other types or shapes, NaN or Inf, a mask that does not fit, or what the data contradict.
     """
-    y, angles = arrays["sinogram"], arrays["angles"]
-    if y.ndim != 2 or np.iscomplexobj(y) or angles.shape != y.shape[:1]:
-        raise ValueError(
-            f"sinogram is {y.dtype} of shape {y.shape} with {angles.shape} angles; give [views, detectors], [views]"
-        )
-    mask = arrays["mask"].astype(np.float32) if "mask" in arrays else np.ones((y.shape[0], 1), np.float32)
-    side = int(y.shape[1] / np.sqrt(2)) // 8 * 8
-    height, width = (int(n) for n in arrays["shape"]) if "shape" in arrays else (side, side)
-    transform = ct.radon_transform(angles, (height, width), y.shape[1])
-    return scaled_scan(name, y.astype(np.float32), mask, transform, settings.noise_std)
+    arrays, unknown = known_names(arrays)
+    notes = [f"not understood and not used: {listed(unknown)}"] if unknown else []
+    angles, said = view_angles(arrays, first_axis(arrays), settings.geometry)
+    rays = line_integrals(arrays, len(angles), settings)
+    geometry, in_mm, more = scan_geometry(arrays, rays.p, angles, rays.noise_std, settings.geometry)
+    notes += [*said, *rays.notes, *more]
+    mask = arrays["mask"].astype(np.float32) if "mask" in arrays else np.ones((len(angles), 1), np.float32)
+    check_mask(mask, rays.p.shape)
+    if ct_checks.edge_share(rays.p) > ct_checks.TRUNCATED:
+        notes.append("the object is larger than what the detectors see: values near the edge are not to be trusted")
+        rays, mask, geometry = _padded(rays, mask, geometry)
+    pixel = geometry.pixel if in_mm else 1.0
+    about: dict[str, Any] = {"spacing": (pixel, pixel) if in_mm else None, "notes": tuple(notes)}
+    water = settings.water or number(arrays, "water")
+    if water and not in_mm:
+        raise ValueError(f"water={water:g} per mm, but no length is given in mm; give scan.detector_pitch")
+    transform: FilteredTransform = projector(geometry)
+    p = rays.p
+    if rays.roots is not None:
+        transform, p = WeightedTransform(transform, jnp.asarray(rays.roots, jnp.float32)), rays.roots * p
+    if water:
+        scale = HounsfieldScale(water, *settings.window)
+        return _hounsfield_scan(name, p / pixel, mask, transform, rays.noise_std / pixel, scale, about)
+    scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std)
+    return replace(scan, scale=scan.scale / pixel, unit="1/mm" if in_mm else "", **about)
+
+
+def _padded(rays: Rays, mask: np.ndarray, geometry: Geometry) -> tuple[Rays, np.ndarray, Geometry]:
+    """Truncated projections continued to both sides, for the filters; the data term hardly sees what was added."""
+    columns = geometry.detectors // 4
+    axis = (geometry.detectors - 1) / 2 if geometry.axis is None else geometry.axis
+    roots = np.ones_like(rays.p) if rays.roots is None else rays.roots
+    roots = np.pad(roots, ((0, 0), (columns, columns)), constant_values=counts.FILLED)
+    if mask.shape[-1] > 1:
+        mask = np.pad(mask, ((0, 0), (columns, columns)), constant_values=1)
+    wider = replace(geometry, detectors=geometry.detectors + 2 * columns, axis=axis + columns)
+    return replace(rays, p=counts.padded(rays.p, columns), roots=roots), mask, wider
+
+
+def _hounsfield_scan(name, y, mask, transform, noise_std, scale: HounsfieldScale, about) -> Scan:
+    """The scan whose image is a window of Hounsfield units, of line integrals per pixel length."""
+    ones = np.ones((*transform.shape, 1), np.float32)
+    y = scale.slope * y + scale.vacuum * np.asarray(transform.forward(jnp.asarray(ones)))
+    measurement = Measurement(
+        jnp.asarray(mask * y, jnp.float32),
+        LinearOperator(jnp.asarray(mask), transform),
+        jnp.float32(scale.slope * noise_std),
+    )
+    return Scan(name, measurement, scale.high - scale.low, scale.low, "HU", **about)

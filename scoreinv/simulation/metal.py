@@ -1,151 +1,22 @@
-"""Simulated metal: implants as shapes, the beam that scans them, and the measurement that comes of it."""
+"""Scans of metal: the beam, the polychromatic rays, and the measurement that comes of them."""
 
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.baselines.sirt import sirt
-from scoreinv.formats.numpy_arrays import open_npz, read_npy
 from scoreinv.operators import mar
+from scoreinv.operators.algebraic import simultaneous_iterations
 from scoreinv.operators.base import LinearOperator, Measurement, block_mean
 from scoreinv.operators.ct import RadonTransform, radon_transform
 from scoreinv.simulation import polychromatic, xray
-from scoreinv.simulation.polychromatic import Beam, HounsfieldWindow, Scan
+from scoreinv.simulation.implants import FACTOR
+from scoreinv.simulation.polychromatic import Beam, HounsfieldWindow, Readings
 from scoreinv.typing import Image
 
-# Sub-pixels and sub-rays of the simulation along each axis; the projector rings less the finer they are.
-FACTOR = 2
 SEGMENTATION_ITERATIONS = 50
-Points = Float[np.ndarray, "..."]
-
-
-def _rod(x: Points, y: Points, x0: float, y0: float, diameter: float) -> np.ndarray:
-    return np.hypot(x - x0, y - y0) <= diameter / 2
-
-
-def _disc(x: Points, y: Points) -> np.ndarray:
-    return _rod(x, y, 0.0, 0.0, 1.0)
-
-
-def _rods(x: Points, y: Points) -> np.ndarray:
-    return _rod(x, y, -0.4, 0.0, 0.2) | _rod(x, y, 0.4, 0.0, 0.2)
-
-
-def _hip(x: Points, y: Points) -> np.ndarray:
-    """The ball of a hip prosthesis with its neck, inside a cup that is open towards the neck."""
-    radius, along, across = np.hypot(x, y), (x - y) / np.sqrt(2), (x + y) / np.sqrt(2)
-    neck = (abs(across) <= 0.09) & (along >= 0) & (along <= 0.65)
-    cup = (radius >= 0.42) & (radius <= 0.5) & (along <= 0.15)
-    return (radius <= 0.3) | neck | cup
-
-
-def _screw(x: Points, y: Points, side: int) -> np.ndarray:
-    """A pedicle screw that runs forwards and inwards from the right (side 1) or the left (-1), with its thread."""
-    tilt = np.deg2rad(20) * side
-    u, v = x - 0.38 * side, y + 0.45
-    along, across = v * np.cos(tilt) - u * np.sin(tilt), u * np.cos(tilt) + v * np.sin(tilt)
-    thread = 0.05 + 0.012 * np.cos(2 * np.pi * along / 0.07)
-    shaft = (abs(across) <= thread * np.clip((0.95 - along) / 0.3, 0, 1)) & (along >= 0)
-    return shaft | _rod(along, across, 0.0, 0.0, 0.2)
-
-
-def _screws(x: Points, y: Points) -> np.ndarray:
-    return _screw(x, y, 1) | _screw(x, y, -1)
-
-
-def _fillings(x: Points, y: Points) -> np.ndarray:
-    """Fillings of several sizes along a dental arch that opens downwards."""
-    teeth = ((15, 0.13), (38, 0.09), (75, 0.06), (128, 0.1), (150, 0.14), (168, 0.08))
-    places = [(np.deg2rad(angle), size) for angle, size in teeth]
-    return np.any([_rod(x, y, 0.45 * np.cos(a), 0.6 * np.sin(a) - 0.3, size) for a, size in places], axis=0)
-
-
-# Shapes about (0, 0), x to the right and y upwards, about 1 across.
-SHAPES: dict[str, Callable[[Points, Points], np.ndarray]] = {
-    "disc": _disc,
-    "fillings": _fillings,
-    "hip": _hip,
-    "rods": _rods,
-    "screws": _screws,
-}
-
-
-def read_shape(name: str) -> Callable[[Points, Points], np.ndarray]:
-    """A shape by name, or that of a 0/1 image in an npy or npz file (its first array), scaled to 1 across.
-
-    Raises:
-        ValueError: unknown name, missing or unreadable file, or an image without metal.
-    """
-    path = Path(name)
-    if path.suffix not in (".npy", ".npz"):
-        if name not in SHAPES:
-            choices = ", ".join(sorted(SHAPES))
-            raise ValueError(f"unknown operator.metal {name!r}; choose one of {choices}, or a 0/1 image (.npy, .npz)")
-        return SHAPES[name]
-    if path.suffix == ".npz":
-        with open_npz(path, expected="a 0/1 image (.npy, .npz)") as file:
-            image = file[next(iter(file), "image")]
-    else:
-        image = np.array(read_npy(path))
-    numbers = image.dtype.kind in "biuf" and image.ndim == 2
-    if not numbers or not np.any(image) or not np.all((image == 0) | (image == 1)):
-        raise ValueError(
-            f"{name!r} holds {image.dtype} of shape {image.shape}; give a 0/1 image [H, W] with metal in it"
-        )
-    return partial(_stored_shape, image != 0)
-
-
-def _stored_shape(image: Bool[np.ndarray, "H W"], x: Points, y: Points) -> np.ndarray:
-    rows, columns = np.nonzero(image)
-    centre = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
-    across = max(np.ptp(rows), np.ptp(columns)) + 1
-    row, column = np.rint(centre[0] - across * y).astype(int), np.rint(centre[1] + across * x).astype(int)
-    inside = (row >= 0) & (row < image.shape[0]) & (column >= 0) & (column < image.shape[1])
-    return inside & image[row.clip(0, image.shape[0] - 1), column.clip(0, image.shape[1] - 1)]
-
-
-def metal_share(
-    shape: Callable[[Points, Points], np.ndarray],
-    size: tuple[int, int],
-    pixel_mm: float | int,
-    across_mm: float | int,
-    centre_mm: tuple[float | int, float | int] = (0.0, 0.0),
-    factor: int = FACTOR,
-    points: int = 4,
-) -> Float[np.ndarray, "fH fW"]:
-    """The share of each of the simulation's finer pixels that is metal: partial volume.
-
-    Args:
-        shape: (x, y) -> metal or not, about 1 across.
-        size: (H, W) of the image.
-        pixel_mm: side of an image pixel.
-        across_mm: what 1 of the shape's own length stands for.
-        centre_mm: (right, up) of the shape's origin from the image's centre.
-        factor: finer pixels per image pixel and axis.
-        points: points per finer pixel and axis.
-
-    Returns:
-        [factor H, factor W] in [0, 1].
-
-    Raises:
-        ValueError: no metal inside the image.
-    """
-    n = factor * points
-    rows, columns = (((np.arange(n * side) + 0.5) / n - side / 2) * pixel_mm for side in size)
-    x, y = np.meshgrid((columns - centre_mm[0]) / across_mm, (-rows - centre_mm[1]) / across_mm)
-    share = shape(x, y).reshape(factor * size[0], points, factor * size[1], points).mean((1, 3), dtype=np.float32)
-    if not share.any():
-        raise ValueError(
-            f"no metal inside the image: {across_mm} mm across at {tuple(centre_mm)} mm from the centre of "
-            f"{size[0] * pixel_mm:.4g} x {size[1] * pixel_mm:.4g} mm; change operator.metal_size or metal_centre"
-        )
-    return share
 
 
 def beam(kvp: float | int, material: str, photons: float | int, pixel_mm: float | int) -> Beam:
@@ -193,13 +64,13 @@ class MetalScan(NamedTuple):
 
     Attributes:
         measurement: the rays outside the metal trace.
-        truth: the image without metal [H, W, 1].
+        truth: the image without metal [H, W, 1]; None where nobody knows it.
         metal: 1 on every pixel that is metal, in truth or by the segmentation [H, W, 1].
         uncorrected: filtered back-projection of all rays [H, W, 1], from which the metal was segmented.
     """
 
     measurement: Measurement
-    truth: Image
+    truth: Image | None
     metal: Image
     uncorrected: Image
 
@@ -220,7 +91,7 @@ def metal_scan(
         key: PRNG key of the noise.
         operator: the measured views of a Radon transform.
         image: values in [0, 1] by `window` [H, W, 1], or of the simulation's finer pixels.
-        share: from `metal_share`.
+        share: from `implants.metal_share`.
         beam: from `beam`.
         window: Hounsfield units of the values.
         threshold_hu: what is brighter in the uncorrected image, and in an algebraic one, is metal.
@@ -234,9 +105,48 @@ def metal_scan(
     transform = operator.transform
     assert isinstance(transform, RadonTransform)
     fine = radon_transform(
-        np.asarray(transform.angles, np.float64), (share.shape[0], share.shape[1]), FACTOR * transform.detectors
+        np.asarray(transform.angles, np.float64),
+        (share.shape[0], share.shape[1]),
+        FACTOR * transform.detectors,
+        pitch=float(transform.pitch),
+        offset=FACTOR * np.asarray(transform.offset, np.float64),
     )
     return _metal_scan(key, operator, image, jnp.asarray(share), fine, beam, window, threshold_hu, noise_std)
+
+
+def reprojected(
+    operator: LinearOperator, image: Image, window: HounsfieldWindow, threshold_hu: float | int, noise_std: float | int
+) -> MetalScan:
+    """The projections of an image that holds metal, streaks included, without the rays through it.
+
+    What a viewer has is the scanner's image and not its rays; its forward projection is the nearest thing to them. Rays
+    outside of the trace are as wrong as the streaks that they cross, which no method can know.
+
+    Args:
+        operator: the views.
+        image: values by `window`, not clipped [H, W, 1].
+        window: Hounsfield units of the values.
+        threshold_hu: what is brighter is metal.
+        noise_std: of the rays, to which no noise is added.
+
+    Returns:
+        The scan, of unknown truth.
+
+    Raises:
+        ValueError: nothing in the image is brighter than the threshold.
+    """
+    metal = mar.segment_metal(image, window.from_hu(threshold_hu))
+    if not np.any(np.asarray(metal)):
+        brightest = float(window.to_hu(jnp.max(image)))
+        raise ValueError(
+            f"nothing in the image is brighter than operator.metal_threshold={threshold_hu:g} HU, its brightest pixel "
+            f"is {brightest:.0f} HU; lower the threshold, or choose an image with metal"
+        )
+    transform = operator.transform
+    assert isinstance(transform, RadonTransform)
+    masked = LinearOperator(operator.mask * mar.metal_free_mask(transform, metal), transform)
+    measurement = Measurement(masked(image), masked, jnp.float32(noise_std))
+    return MetalScan(measurement, None, metal[..., None], jnp.clip(image, 0, 1))
 
 
 @jax.jit
@@ -244,15 +154,15 @@ def _metal_scan(key, operator, image, share, fine, beam, window, threshold_hu, n
     photon_key, noise_key = jax.random.split(key)
     relative = jnp.maximum(window.to_relative(image), 0)
     truth = window.from_relative(block_mean(relative, image.shape[0] // operator.transform.shape[0]))
-    scan, y = _sinogram(photon_key, relative, share, operator, fine, beam, window)
+    readings, y = _sinogram(photon_key, relative, share, operator, fine, beam, window)
     y = y + noise_std * jax.random.normal(noise_key, y.shape)
     uncorrected = operator.inverse(y)
     # Few views streak brighter than metal in the filtered back-projection, and blur it in the algebraic image, which
     # is not negative and hence free of streaks: metal is what both show.
-    algebraic = sirt(iterations=SEGMENTATION_ITERATIONS)(key, Measurement(operator.mask * y, operator, beam.photons))
+    algebraic = simultaneous_iterations(operator, operator.mask * y, SEGMENTATION_ITERATIONS)
     segmented = mar.segment_metal(jnp.minimum(uncorrected, algebraic), window.from_hu(threshold_hu))
     mask = operator.mask * mar.metal_free_mask(operator.transform, segmented)
-    photon_std = 1000 / (window.high - window.low) * scan.std
+    photon_std = 1000 / (window.high - window.low) * readings.std
     model_std = model_error(LinearOperator(mask, operator.transform), y, fine, beam, window)
     std = jnp.sqrt(noise_std**2 + _mean_square(photon_std, mask) + model_std**2)
     touched = block_mean(share[..., None], FACTOR)[..., 0] > 0
@@ -261,9 +171,9 @@ def _metal_scan(key, operator, image, share, fine, beam, window, threshold_hu, n
     return MetalScan(measurement, truth, metal, uncorrected)
 
 
-def _sinogram(key, relative, share, operator, fine, beam, window) -> tuple[Scan, Array]:
-    scan = polychromatic.scan(key, relative, share, fine, operator.transform.detectors, beam)
-    return scan, window.sinogram(scan.water, operator.transform)
+def _sinogram(key, relative, share, operator, fine, beam, window) -> tuple[Readings, Array]:
+    readings = polychromatic.scan(key, relative, share, fine, operator.transform.detectors, beam)
+    return readings, window.sinogram(readings.water, operator.transform)
 
 
 def _mean_square(values: Array, mask: Array) -> Array:

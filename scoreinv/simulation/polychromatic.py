@@ -144,8 +144,8 @@ def tissue_fractions(relative: Float[Array, "*s"], bone_relative: Scalar) -> Flo
     return jnp.stack([jnp.maximum(relative - bone_relative * bone, 0), bone])
 
 
-class Scan(NamedTuple):
-    """What the scanner delivers.
+class Readings(NamedTuple):
+    """What the detector delivers.
 
     Attributes:
         water: water-corrected length of water [views, detectors], pixels.
@@ -163,7 +163,7 @@ def scan(
     fine: RadonTransform,
     detectors: int,
     beam: Beam,
-) -> Scan:
+) -> Readings:
     """Scans an image with a metal implant.
 
     The beam's signal, not the attenuation, is averaged over the finer rays of a detector bin: the exponential
@@ -178,7 +178,7 @@ def scan(
         beam: spectrum, materials and photons.
 
     Returns:
-        The scan.
+        The readings.
     """
     factor, repeats = fine.detectors // detectors, metal.shape[0] // relative.shape[0]
     tissue = tissue_fractions(jnp.kron(relative[..., 0], jnp.ones((repeats, repeats))), beam.bone_relative)
@@ -191,4 +191,4 @@ def scan(
     counts = jnp.maximum(expected if key is None else jax.random.poisson(key, expected), 1.0)
     p = -jnp.log(counts / beam.photons)
     water, slope = jax.jvp(lambda p: water_length(p, beam.correction), (p,), (jnp.ones_like(p),))
-    return Scan(water, slope / jnp.sqrt(counts))
+    return Readings(water, slope / jnp.sqrt(counts))

@@ -13,13 +13,13 @@ class Simulated(NamedTuple):
     """A simulated measurement and what belongs to it.
 
     Attributes:
-        truth: what reconstructions are compared with [H, W, C].
+        truth: what reconstructions are compared with [H, W, C]; None where nobody knows it.
         measurement: all that a method gets.
         metal: 1 on pixels of metal [H, W, 1], which are not compared; None where there is none.
         uncorrected: the scanner's own image [H, W, 1], where methods compete with one.
     """
 
-    truth: Image
+    truth: Image | None
     measurement: Measurement
     metal: Image | None = None
     uncorrected: Image | None = None

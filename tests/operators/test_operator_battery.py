@@ -7,6 +7,8 @@ import pytest
 
 from scoreinv.operators import ct, mar, mri
 from scoreinv.operators.base import LinearOperator
+from scoreinv.operators.fan import fan_transform
+from scoreinv.operators.weighted import WeightedTransform
 
 
 def some_mask(shape, seed=0):
@@ -33,6 +35,15 @@ def without_metal(views, shape):
     return LinearOperator(mask, transform)
 
 
+def fan(views, shape, mask=None):
+    """A short fan-beam scan with an axis beside the middle, its rays weighted."""
+    angles = np.deg2rad(250) * np.arange(views) / views
+    columns = np.arctan(1.5 * (np.arange(11) - 4.6) / 40)
+    root = jnp.asarray(np.random.default_rng(5).uniform(0.5, 2, (views, 11)), jnp.float32)
+    transform = WeightedTransform(fan_transform(angles, shape, columns, 25.0), root)
+    return LinearOperator(jnp.ones((views, 1)) if mask is None else mask, transform)
+
+
 # name: (operator, image shape, A^+ is exact)
 CASES = {
     "fourier, real": (LinearOperator(some_mask((8, 8)), mri.FourierTransform(1)), (8, 8, 1), True),
@@ -44,6 +55,12 @@ CASES = {
     "radon, limited angle": (radon(12, (8, 8), mask=ct.limited_angle_mask(12, 90, 30)), (8, 8, 1), False),
     "radon, metal trace": (without_metal(12, (8, 8)), (8, 8, 1), False),
     "radon, masked rays, short detector": (radon(6, (8, 11), 7, some_mask((6, 7))), (8, 11, 1), False),
+    "radon, own pitch and axis": (
+        LinearOperator(jnp.ones((7, 1)), ct.radon_transform(np.arange(7), (8, 8), 9, pitch=1.3, offset=0.7)),
+        (8, 8, 1),
+        False,
+    ),
+    "fan, weighted": (fan(9, (8, 8), some_mask((9, 11))), (8, 8, 1), False),
 }
 # Compiled once per operator structure and shared by all tests.
 METHODS = forward, adjoint, inverse, pseudo_inverse = (

@@ -15,7 +15,7 @@ from scoreinv.samplers.dpir import dpir
 from scoreinv.samplers.song2022 import song2022
 from scoreinv.samplers.times import geometric_times, linear_times
 from scoreinv.sde import VESDE
-from scoreinv.simulation import metal
+from scoreinv.simulation import implants, metal
 from scoreinv.simulation.phantoms import ellipses
 from scoreinv.simulation.polychromatic import HounsfieldWindow
 
@@ -30,7 +30,7 @@ PRIOR = gaussian_prior(VESDE(0.01, 10.0), TAU, ellipses((N, N), BODY[:1]), (N, N
 def scan(detectors=0, hardening=False):
     """Titanium in the body, scanned; `hardening` leaves out the water correction but for its scale."""
     operator = LinearOperator(jnp.ones((VIEWS, 1)), radon_transform(uniform_angles(VIEWS), (N, N), detectors))
-    share = metal.metal_share(metal.SHAPES["disc"], (N, N), PIXEL_MM, 40.0, (0.0, -60.0))
+    share = implants.metal_share(implants.SHAPES["disc"], (N, N), PIXEL_MM, 40.0, (0.0, -60.0))
     beam = metal.beam(120.0, "titanium", 1e8, PIXEL_MM)
     if hardening:
         beam = beam.replace(correction=beam.correction.at[1:].set(0.0))

@@ -1,0 +1,119 @@
+"""Detector readings to line integrals: flat and dark fields, logarithm, unequal noise, dead columns, rings."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+Sinogram = Float[np.ndarray, "views detectors"]
+
+# A column whose open beam is this share of the usual one is dead; one off by so many times the usual spread, stuck.
+DEAD, STUCK = 0.1, 12.0
+# Share of the columns that may be stuck: what is so in more of them is the object.
+MOST = 0.1
+# Root weight of a ray that was not measured but filled in, relative to an ordinary one.
+FILLED = 0.05
+# Root weights span no more than this to both sides of the middle one, so that a fixed number of steps still converges.
+SPAN = 5.0
+
+
+def transmission(
+    readings: Sinogram, flats: Float[np.ndarray, "..."] | None = None, darks: Float[np.ndarray, "..."] | None = None
+) -> tuple[Sinogram, Float[np.ndarray, " detectors"]]:
+    """The share of the open beam that passed, and the open beam of each column in readings above dark.
+
+    Args:
+        readings: of the detector [views, detectors].
+        flats: readings without an object [..., detectors]; None: the readings are shares already.
+        darks: readings without a beam [..., detectors]; None: zero.
+    """
+    columns = readings.shape[1]
+    dark = np.zeros(columns) if darks is None else darks.reshape(-1, columns).mean(0, dtype=np.float64)
+    beam = (np.ones(columns) if flats is None else flats.reshape(-1, columns).mean(0, dtype=np.float64)) - dark
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (readings - dark) / beam, beam
+
+
+def open_beam(readings: Sinogram) -> float:
+    """The reading without an object, from the outermost columns of all views, which look past it."""
+    width = max(1, readings.shape[1] // 50)
+    return float(np.median(np.concatenate([readings[:, :width], readings[:, -width:]], 1)))
+
+
+def line_integrals(share: Sinogram, photons: float | Float[np.ndarray, " detectors"] = np.inf) -> Sinogram:
+    """-log of the share that passed, finite for rays that no photon passed.
+
+    Args:
+        share: readings over open beam.
+        photons: of the open beam; half a photon is added to every reading, which takes the bias of the logarithm of a
+            Poisson variable away to first order and keeps starved rays finite. Infinite: a thousandth of the smallest
+            positive share is the floor.
+    """
+    if np.all(np.isinf(photons)):
+        positive = share[share > 0]
+        return -np.log(np.maximum(share, 1e-3 * positive.min() if positive.size else 1e-12))
+    return -np.log((np.maximum(share * photons, 0) + 0.5) / photons)
+
+
+def root_weights(passed: Sinogram, filled: Bool[np.ndarray, "..."] | None = None) -> Sinogram:
+    """sqrt of the readings, 1 in the middle: 1 / standard deviation of their logarithm, up to a factor.
+
+    Args:
+        passed: what reached the detector, in any unit.
+        filled: rays that were not measured but filled in.
+    """
+    root = np.sqrt(np.maximum(passed, 0))
+    root = np.clip(root / max(float(np.median(root)), 1e-30), 1 / SPAN, SPAN)
+    return root if filled is None else np.where(filled, FILLED, root)
+
+
+def bad_columns(p: Sinogram, beam: Float[np.ndarray, " detectors"]) -> Bool[np.ndarray, " detectors"]:
+    """Columns that are dead (no beam, not finite, the same in every view) or stuck off their neighbours' values."""
+    usual = np.median(beam)
+    bad = ~np.all(np.isfinite(p), 0) | (beam < DEAD * usual) | ~np.isfinite(beam)
+    safe = np.where(np.isfinite(p), p, 0)
+    # The same value in every view: something hangs, unless it is so in many columns, as of a centred disc.
+    same = (safe.std(0) < 1e-6 * max(safe.std(), 1e-30)) & (np.abs(safe.mean(0)) > 0.05 * np.abs(safe).max())
+    bad |= same & (same.mean() <= MOST)
+    return bad | _stuck(safe, bad)
+
+
+def _stuck(p: Sinogram, bad: Bool[np.ndarray, " detectors"]) -> Bool[np.ndarray, " detectors"]:
+    """Columns off the line between their neighbours, the worst first, so that it does not take its neighbours along."""
+    stuck = np.zeros_like(bad)
+    for _ in range(int(MOST * len(bad))):
+        filled = filled_columns(p, bad | stuck) if (bad | stuck).any() else p
+        padded_columns = np.pad(filled, ((0, 0), (1, 1)), mode="edge")
+        off = np.median(filled - (padded_columns[:, :-2] + padded_columns[:, 2:]) / 2, axis=0)
+        spread = np.median(np.abs(off - np.median(off))) / 0.6745
+        worst = np.argmax(np.abs(off))
+        if np.abs(off[worst]) <= STUCK * max(spread, 1e-3 * np.abs(p).max()):
+            break
+        stuck[worst] = True
+    return stuck
+
+
+def filled_columns(p: Sinogram, bad: Bool[np.ndarray, " detectors"]) -> Sinogram:
+    """The sinogram with bad columns interpolated between good ones."""
+    if bad.all():
+        raise ValueError("no detector column holds usable readings; check flat and dark fields")
+    good = np.flatnonzero(~bad)
+    return np.stack([np.interp(np.arange(p.shape[1]), good, row[good]) for row in p])
+
+
+def without_rings(p: Sinogram) -> Sinogram:
+    """The sinogram without its stripes, of all sizes (Vo, Atwood and Drakopoulos 2018), by algotom.
+
+    Raises:
+        ValueError: algotom is not installed.
+    """
+    try:
+        from algotom.prep.removal import remove_all_stripe
+    except ImportError as error:
+        raise ValueError("scan.rings=True needs algotom; pip install 'scoreinv[rings]', or leave it out") from error
+    return remove_all_stripe(np.asarray(p, np.float32))
+
+
+def padded(p: Sinogram, columns: int) -> Sinogram:
+    """Truncated projections continued by `columns` to each side, falling smoothly from the outermost value to zero."""
+    taper = np.cos(np.pi / 2 * (np.arange(columns) + 1) / columns) ** 2
+    left, right = (p[:, edge].mean(1, keepdims=True) for edge in (slice(0, 2), slice(-2, None)))
+    return np.concatenate([left * taper[::-1], p, right * taper], 1)

@@ -1,0 +1,205 @@
+"""Sinograms as people have them: the scan that is made, what is said about it, and what is refused in one line."""
+
+import numpy as np
+import pytest
+
+from scoreinv.scans.ct_geometry import GeometrySettings
+from scoreinv.scans.ct_readings import SinogramSettings
+from scoreinv.scans.sinogram import sinogram_scan
+from tests.scans.ellipses import fan, image, parallel
+
+SIDE, DETECTORS, VIEWS = 64, 92, 60
+ANGLES = np.pi * np.arange(VIEWS) / VIEWS
+NOISE = 0.2 * np.random.default_rng(0).standard_normal((VIEWS, DETECTORS))
+Y = parallel(SIDE, ANGLES, DETECTORS) + NOISE
+TRUTH = image(SIDE)
+GOOD = {"sinogram": Y, "angles": ANGLES, "shape": np.array([SIDE, SIDE])}
+PHOTONS = np.random.default_rng(1).poisson(6e4 * np.exp(-0.02 * parallel(SIDE, ANGLES, DETECTORS)))
+TURN = 2 * np.pi * np.arange(VIEWS) / VIEWS
+GAMMA = np.arctan(1.4 * (np.arange(160) - 79.5) / 175)
+FAN = {
+    "sinogram": fan(SIDE, TURN, GAMMA, 100.0),
+    "angles": TURN,
+    "shape": np.array(SIDE),
+    "source_origin": np.array(100.0),
+    "source_detector": np.array(175.0),
+    "detector_spacing": np.array(1.4),
+}
+
+
+def scan_of(arrays, geometry=None, **settings):
+    return sinogram_scan("scan", arrays, SinogramSettings(geometry=GeometrySettings(**(geometry or {})), **settings))
+
+
+def shown(scan):
+    """The one-shot image in the unit of the data."""
+    measurement = scan.measurement
+    return scan.scale * np.asarray(measurement.operator.inverse(measurement.y)) + scan.offset
+
+
+def psnr(a, truth=TRUTH):
+    return 10 * np.log10(truth.max() ** 2 / np.mean((a - truth) ** 2))
+
+
+REFERENCE = psnr(shown(scan_of(GOOD)))
+
+
+# name: (arrays, settings, settings of the geometry, what is said, unit of the image)
+RIGHT = {
+    "as documented": (GOOD, {}, {}, "noise of", 1.0),
+    "degrees": (GOOD | {"angles": 3 * np.arange(VIEWS)}, {}, {}, "taken for degrees", 1.0),
+    "angles_deg": ({"sino": Y, "angles_deg": 3.0 * np.arange(VIEWS), "shape": SIDE * np.ones(1)}, {}, {}, "", 1.0),
+    "[detectors, views]": (GOOD | {"sinogram": Y.T}, {}, {}, "transposed", 1.0),
+    "backwards": (GOOD | {"sinogram": Y[::-1], "angles": ANGLES[::-1]}, {}, {}, "", 1.0),
+    "per mm": (GOOD | {"sinogram": 0.019 * Y}, {}, {}, "", 0.019),
+    "of microns": (GOOD | {"sinogram": 3e-7 * Y}, {}, {}, "", 3e-7),
+    "large numbers": (GOOD | {"sinogram": 350 * Y}, {}, {}, "", 350.0),
+    "counts": (GOOD | {"sinogram": PHOTONS}, {"quantity": "counts"}, {}, "open beam", 0.02),
+    "counts by name": (
+        {"counts": PHOTONS, "angles": ANGLES, "shape": np.array(SIDE), "open_beam": np.array(6e4)},
+        {},
+        {},
+        "",
+        0.02,
+    ),
+    "transmission": (GOOD | {"sinogram": np.exp(-0.02 * Y)}, {"quantity": "transmission"}, {}, "", 0.02),
+    "no shape": ({"sinogram": Y, "angles": ANGLES}, {}, {}, "64 x 64", 1.0),
+    "one detector row of several": (
+        GOOD | {"sinogram": np.stack([0 * Y, Y, 0 * Y], 1)},
+        {"row": 1},
+        {},
+        "row 1 of",
+        1.0,
+    ),
+    "mirrored columns": (GOOD | {"sinogram": Y[:, ::-1]}, {}, {"reversed": True}, "", 1.0),
+    "axis off centre": (
+        GOOD | {"sinogram": parallel(SIDE, ANGLES, DETECTORS, axis=48.7) + NOISE},
+        {},
+        {},
+        "column 48.7",
+        1.0,
+    ),
+    "axis given": (GOOD | {"sinogram": parallel(SIDE, ANGLES, DETECTORS, 44.0) + NOISE}, {}, {"axis": 44.0}, "", 1.0),
+    "a fan": (FAN, {}, {}, "pixels of the image", 1.0),
+    "a fan, columns to the left": (FAN | {"sinogram": FAN["sinogram"][:, ::-1]}, {}, {"reversed": True}, "", 1.0),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_is_reconstructed(name):
+    arrays, settings, geometry, said, unit = RIGHT[name]
+    scan = scan_of(arrays, geometry, **settings)
+    assert psnr(shown(scan) / unit) > REFERENCE - 1.0
+    assert said in " ".join(scan.notes)
+    assert all("\n" not in note for note in scan.notes)
+
+
+# name: (arrays, settings, settings of the geometry, message)
+WRONG = {
+    "counts as line integrals": (GOOD | {"sinogram": PHOTONS}, {}, {}, "scan.quantity=counts"),
+    "degrees said to be radians": (GOOD | {"angles": 3.0 * np.arange(VIEWS)}, {}, {"angle_unit": "radians"}, "centres"),
+    "a fan without distances": ({k: FAN[k] for k in ("sinogram", "angles")}, {}, {}, "source_to_axis"),
+    "source inside of the object": (FAN | {"source_origin": np.array(25.0)}, {}, {"pixel": 1.0}, "inside of the image"),
+    "detector before the axis": (FAN | {"source_detector": np.array(80.0)}, {}, {}, "beyond the axis"),
+    "a kilometre": (FAN | {"detector_spacing": np.array(2e4), "source_origin": np.array(1e6),
+                           "source_detector": np.array(2e6)}, {}, {}, "in mm"),
+    "noise above the data": (GOOD, {"noise_std": 500.0}, {}, "noise_std=500"),
+    "axis beside the detector": (GOOD, {}, {"axis": 300.0}, "no view sees the axis"),
+    "a mixture of angles": (GOOD | {"angles": np.where(np.arange(VIEWS) < 9, 9, 1) * ANGLES}, {}, {}, "check the angl"),
+    "NaN": (GOOD | {"sinogram": np.where(Y > 30, np.nan, Y)}, {}, {}, "NaN or Inf"),
+    "no angles": ({"sinogram": Y}, {}, {}, "without `angles`"),
+    "fewer angles": (GOOD | {"angles": ANGLES[:7]}, {}, {}, r"\[views, detectors\]"),
+    "shape of three": (GOOD | {"shape": np.array([64, 64, 1])}, {}, {}, "side of the image"),
+    "HU without mm": (GOOD, {"water": 0.0193}, {}, "detector_pitch"),
+    "two axes": (GOOD | {"axis": np.array([1.0, 2.0])}, {}, {}, "one finite number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_is_refused_in_one_line(name):
+    arrays, settings, geometry, message = WRONG[name]
+    with pytest.raises(ValueError, match=message) as error:
+        scan_of(arrays, geometry, **settings)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def test_checks_can_be_turned_into_warnings():
+    arrays = {"sinogram": FAN["sinogram"], "angles": TURN}
+    assert "source_to_axis" in " ".join(scan_of(arrays, {"checks": False}).notes)
+
+
+def test_what_is_not_understood_is_named_and_a_noise_level_that_does_not_fit_is_said():
+    scan = scan_of(GOOD | {"magnification": np.array(1.3)}, noise_std=2.0)
+    assert "magnification" in scan.notes[0]
+    assert "noise_std=2" in " ".join(scan.notes)
+
+
+def test_the_unit_of_the_data_changes_nothing_but_the_unit():
+    one, other = scan_of(GOOD), scan_of(GOOD | {"sinogram": 3e-7 * Y})
+    np.testing.assert_allclose(one.measurement.y, other.measurement.y, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(other.scale, 3e-7 * one.scale, rtol=1e-4)
+    np.testing.assert_allclose(other.measurement.noise_std, one.measurement.noise_std, rtol=1e-3)
+
+
+def test_hounsfield_units_of_a_scan_in_mm():
+    # Twice as fine columns of half a pixel, in mm; water of 0.0193 per mm.
+    pixel, water = 0.8, 0.0193
+    y = water * pixel * parallel(SIDE, ANGLES, 2 * DETECTORS, pitch=0.5)
+    arrays = {"sinogram": y, "angles": ANGLES, "detector_pitch": np.array(pixel / 2)}
+    scan = scan_of(arrays, {"pixel": pixel, "shape": (SIDE,)}, water=water)
+    assert (scan.unit, scan.spacing, scan.scale, scan.offset) == ("HU", (pixel, pixel), 2048.0, -1024.0)
+    np.testing.assert_allclose(shown(scan)[28:32, 40:44].mean(), 0.0, atol=12)  # of 1000: soft tissue of the ellipses
+    np.testing.assert_allclose(shown(scan)[:4].mean(), -1000, atol=12)
+    per_mm = scan_of(arrays, {"pixel": pixel, "shape": (SIDE,)})
+    assert per_mm.unit == "1/mm"
+    np.testing.assert_allclose(shown(per_mm)[28:32, 40:44].mean(), water, rtol=0.02)
+
+
+def test_dead_and_stuck_columns_are_left_out():
+    broken = Y.copy()
+    broken[:, 40], broken[:, 61] = 0.0, 300.0
+    scan = scan_of(GOOD | {"sinogram": broken})
+    assert "columns 40, 61 are dead or stuck" in " ".join(scan.notes)
+    assert psnr(shown(scan)) > REFERENCE - 1.5
+
+
+def test_flats_darks_and_weights_of_few_photons():
+    rng = np.random.default_rng(0)
+    gain, photons = rng.uniform(0.5, 1.5, DETECTORS), 2000
+    expected = photons * np.exp(-0.08 * parallel(SIDE, ANGLES, DETECTORS))
+    arrays = {
+        "counts": gain * rng.poisson(expected) + 100,
+        "flats": gain * rng.poisson(photons, (20, DETECTORS)) + 100,
+        "darks": np.full((5, DETECTORS), 100.0),
+        "angles": ANGLES,
+        "shape": np.array(SIDE),
+    }
+    scan = scan_of(arrays)
+    roots = np.asarray(scan.measurement.operator.transform.root)
+    # Rays that more photons passed weigh more: the root weight is in proportion to the inverse of their noise.
+    centre, beside = roots[:, 44:48].mean(), roots[:, :8].mean()
+    assert 1.5 < beside / centre <= 25
+    assert psnr(shown(scan) / 0.08) > 15
+    whitened = np.asarray(scan.measurement.y) - np.asarray(scan.measurement.operator(TRUTH * 0.08 / scan.scale))
+    np.testing.assert_allclose(np.std(whitened[:, 30:60]), float(scan.measurement.noise_std), rtol=0.4)
+
+
+def test_a_centred_disc_is_the_same_in_every_view_and_no_column_of_it_is_dead():
+    chords = np.sqrt(np.maximum(30.0**2 - (np.arange(DETECTORS) - 45.5) ** 2, 0))
+    scan = scan_of({"sinogram": np.ones((VIEWS, 1)) * chords, "angles": ANGLES})
+    assert "dead" not in " ".join(scan.notes)
+
+
+def test_truncated_projections_are_continued_for_the_filters_and_said():
+    cut = Y[:, 14:-14]
+    scan = scan_of({"sinogram": cut, "angles": ANGLES})
+    assert "larger than what the detectors see" in " ".join(scan.notes)
+    roots = np.asarray(scan.measurement.operator.transform.root)
+    assert roots.shape == (VIEWS, 64 + 2 * 16)
+    np.testing.assert_array_equal(roots[:, 16:-16], 1)
+    assert roots[:, :16].max() < 0.1
+    side = scan.measurement.operator.transform.shape[0]
+    inside = np.hypot(*np.meshgrid(*[np.arange(side) - (side - 1) / 2] * 2)) < 20
+    truth = TRUTH[(SIDE - side) // 2 : (SIDE + side) // 2, (SIDE - side) // 2 : (SIDE + side) // 2, 0]
+    # Without it the whole image is lifted by what the filter makes of the step at the detector's end.
+    assert abs((shown(scan)[..., 0] - truth)[inside].mean()) < 0.05
