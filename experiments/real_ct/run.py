@@ -74,8 +74,8 @@ def tooth(folder: Path) -> tuple[Arrays, list[Run]]:
 def dendrite(folder: Path) -> tuple[Arrays, list[Run]]:
     """Parallel beam, a region of interest of 1260 columns with rings."""
     arrays = read_arrays(folder / "tomobar_dendrite" / "RealDataDend.mat")
-    arrays = {"sinogram": arrays["sinoRD"].T, "angles": arrays["anglesRad"].ravel()}
-    every = np.ones(len(arrays["angles"]), bool)
+    arrays = {"sinogram": arrays["sinoRD"].T, "angles_radians": arrays["anglesRad"].ravel()}
+    every = np.ones(len(arrays["angles_radians"]), bool)
     some = np.arange(len(every)) % 8 == 0
     fields = {"shape": (SIDE, SIDE), "pixel": 1260 / SIDE}
     return arrays, [("dendrite-360", every, fields), ("dendrite-45", some, fields)]

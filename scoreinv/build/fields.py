@@ -6,6 +6,7 @@ configuration against this table before any work; `scoreinv --help-fields` print
 
 from ml_collections import ConfigDict
 
+from scoreinv.build.ct_fields import CT_FIELDS
 from scoreinv.build.field import (
     COMPARING,
     LEARNING,
@@ -19,7 +20,6 @@ from scoreinv.build.field import (
     section,
     where,
 )
-from scoreinv.build.ct_fields import CT_FIELDS
 from scoreinv.build.kspace_fields import KSPACE_FIELDS
 from scoreinv.build.scan_fields import SCAN_FIELDS
 from scoreinv.build.training_fields import TRAINING_FIELDS

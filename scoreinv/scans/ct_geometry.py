@@ -16,6 +16,8 @@ from scoreinv.scans.ct_checks import (
 )
 from scoreinv.scans.ct_names import number
 
+# Name of an array of angles -> their unit, where the name says it.
+ANGLES = {"angles": "", "angles_degrees": "degrees", "angles_radians": "radians"}
 # A scanner for anything but buildings sees less than this, mm.
 WIDEST = 5000.0
 
@@ -64,12 +66,13 @@ def view_angles(arrays: Arrays, views: int, settings: GeometrySettings) -> tuple
     if settings.angles:
         if len(settings.angles) != 2:
             raise ValueError(f"scan.angles={settings.angles}; give the first and the last view's angle, in degrees")
-        count = arrays["angles"].size if "angles" in arrays else views
+        count = next((arrays[name].size for name in ANGLES if name in arrays), views)
         return np.deg2rad(np.linspace(*settings.angles, count) + settings.start_angle), []
-    if "angles" not in arrays and "angles_degrees" not in arrays:
+    stored = next((name for name in ANGLES if name in arrays), None)
+    if stored is None:
         raise ValueError("the sinogram comes without `angles`; give one for each view, or scan.angles=(first, last)")
-    unit = settings.angle_unit or ("" if "angles" in arrays else "degrees")
-    angles = np.ravel(arrays["angles" if "angles" in arrays else "angles_degrees"])
+    unit = settings.angle_unit or ANGLES[stored]
+    angles = np.ravel(arrays[stored])
     if not np.issubdtype(angles.dtype, np.number) or np.iscomplexobj(angles) or not np.all(np.isfinite(angles)):
         raise ValueError(f"angles are {angles.dtype}, or hold NaN or Inf; give one finite number for each view")
     radians, said = angles_in_radians(angles.astype(np.float64), unit)
