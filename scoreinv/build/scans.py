@@ -15,10 +15,10 @@ from scoreinv.formats.fastmri import is_fastmri, read_fastmri
 from scoreinv.formats.ismrmrd import is_ismrmrd, read_ismrmrd
 from scoreinv.formats.twix import read_twix
 from scoreinv.operators.base import Image
+from scoreinv.scans import kspace_layout
 from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_names import known_names
 from scoreinv.scans.ct_readings import SinogramSettings
-from scoreinv.scans import kspace_layout
 from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan, spacing_of
 from scoreinv.scans.noncartesian import is_noncartesian, noncartesian_scan
 from scoreinv.scans.scan import Scan
