@@ -1,7 +1,8 @@
 """Configuration to objects: the only tables from names to constructors.
 
-`priors` makes networks, losses, training data and priors; `methods` samplers, baselines and supervised networks;
-`measurements` operators and simulated scans. A newcomer adds a line to one table of one of them.
+`datasets` makes volumes and slices; `priors` networks, losses and priors; `training` trainings; `methods` samplers,
+baselines and supervised networks; `measurements` operators and simulated scans. A newcomer adds a line to one table of
+one of them.
 
 `field`, `fields` and `checks` are the table of a configuration's fields. The names of `__init__.pyi` load on first use,
 so that a command line is checked before JAX loads.

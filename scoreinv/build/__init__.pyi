@@ -1,3 +1,16 @@
+from .datasets import (
+    SOURCES,
+    describe,
+    read_slices,
+    read_volumes,
+    split_slices,
+    splits,
+    square_slices,
+    training_views,
+    views,
+    volume_reader,
+    volumes,
+)
 from .measurements import MODALITIES, SCANS, Scanner, Simulated, holds_metal, operators, scanner
 from .methods import (
     BASELINES,
@@ -22,7 +35,6 @@ from .names import choose
 from .priors import (
     COMPLEX_PRIORS,
     SDES,
-    SOURCES,
     fit_channels,
     load_prior,
     loss,
@@ -31,8 +43,8 @@ from .priors import (
     prior_metadata,
     prior_path,
     sde,
-    source,
 )
+from .training import appearance, batches, prior_training, training_settings, unrolled_training, validation_sets
 
 __all__ = [
     "BASELINES",
@@ -51,9 +63,12 @@ __all__ = [
     "Simulated",
     "TooFewCalls",
     "Unrolled",
+    "appearance",
     "baseline",
     "baseline_method",
+    "batches",
     "choose",
+    "describe",
     "fit_channels",
     "holds_metal",
     "load_prior",
@@ -65,11 +80,23 @@ __all__ = [
     "prior_from",
     "prior_metadata",
     "prior_path",
+    "prior_training",
+    "read_slices",
+    "read_volumes",
     "sampler",
     "sampler_settings",
     "scanner",
     "sde",
-    "source",
+    "split_slices",
+    "splits",
+    "square_slices",
+    "training_settings",
+    "training_views",
     "unrolled_network",
+    "unrolled_training",
+    "validation_sets",
+    "views",
+    "volume_reader",
+    "volumes",
     "with_preset",
 ]

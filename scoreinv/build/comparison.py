@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from absl import logging
 from jaxtyping import Array
-from ml_collections import ConfigDict
 
 from scoreinv import build
-from scoreinv.datasets.slices import load_slices
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.subset import Subset, spread
 from scoreinv.prior import Prior, padded
@@ -33,16 +32,14 @@ def choose_slices(config, split: str, count: int) -> Subset:
     if count < 0:
         raise ValueError(f"{count} slices; give a number of slices, or 0 for all")
     oversample = max(1, config.operator.oversample)
-    data = ConfigDict(config.data)
-    data.size = config.data.size * oversample
-    every = load_slices(data, split, 0, build.source(data))
+    every = build.square_slices(config.data, split, config.data.size * oversample)
     seen: dict[tuple[str, int], int] = {}
     names = []
-    for subject, index in zip(every.subjects, every.indices, strict=True):
-        seen[subject, index] = seen.get((subject, index), -1) + 1
-        names.append((subject, seen[subject, index], index))
-    chosen = spread(every.subjects, count or len(names))
-    return Subset(every.images[chosen], tuple(names[i] for i in chosen), oversample)
+    for item in every:
+        seen[item.subject, item.index] = seen.get((item.subject, item.index), -1) + 1
+        names.append((item.subject, seen[item.subject, item.index], item.index))
+    chosen = spread([item.subject for item in every], count or len(names))
+    return Subset(np.stack([every[i].image for i in chosen])[..., None], tuple(names[i] for i in chosen), oversample)
 
 
 def fitting_prior(config, shape: tuple[int, int, int]) -> Prior:

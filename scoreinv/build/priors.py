@@ -1,4 +1,4 @@
-"""Configuration to networks, losses, training data and priors."""
+"""Configuration to networks, losses and priors."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -9,10 +9,6 @@ import jax
 import jax.numpy as jnp
 
 from scoreinv.build.names import choose
-from scoreinv.datasets.folders import folder_scans
-from scoreinv.datasets.layouts import brats_scans, ldct_scans, lidc_scans
-from scoreinv.datasets.phantoms import phantom_scans
-from scoreinv.datasets.slices import Source
 from scoreinv.formats.guard import FileError, reading, shown
 from scoreinv.formats.priors import PRIOR, read_prior
 from scoreinv.formats.records import read_json
@@ -28,13 +24,6 @@ PARAMETERIZATIONS = ("edm", "score")
 DTYPES = {"bfloat16": jnp.bfloat16, "float32": jnp.float32}
 MAX_SIDE = 4096
 WEIGHTS = Path(__file__).parents[1] / "weights"
-SOURCES: dict[str, Source] = {
-    "brats": brats_scans,
-    "folder": folder_scans,
-    "ldct": ldct_scans,
-    "lidc": lidc_scans,
-    "phantom": phantom_scans,
-}
 
 
 def sde(config) -> SubVPSDE | VESDE | VPSDE:
@@ -118,11 +107,6 @@ def loss(config, model_):
         return losses.score_matching_at(key, score_fn, diffusion, x, diffusion.time_at(sigma))
 
     return matching, matching_at
-
-
-def source(config) -> Source:
-    """The layout of the volumes of a `config.data` section."""
-    return choose(SOURCES, config.source, "data.source")
 
 
 def prior_metadata(config) -> dict[str, Any]:

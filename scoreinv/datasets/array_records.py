@@ -2,7 +2,8 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +11,54 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from scoreinv.datasets.folders import Scan, Slice, scan_slices
+from scoreinv.datasets.folders import LazyVolume
 from scoreinv.datasets.packing import LEVELS
-from scoreinv.datasets.splits import assigned_split, check_disjoint
-from scoreinv.datasets.views import prepared
+from scoreinv.datasets.slices import Slice
+from scoreinv.datasets.splits import Splits, check_disjoint
+from scoreinv.datasets.views import on_canvas
 from scoreinv.formats.guard import FileError
 from scoreinv.scans.intensity import IntensityScale
 
 FILE_FORMAT = "array_record"
 
 
-class SliceDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+@dataclass(frozen=True)
+class Preparation:
+    """What becomes of volumes on their way into a dataset.
+
+    Attributes:
+        slices: reads a volume as slices.
+        side: the largest that their images have; smaller ones are padded in the files.
+        splits: which subjects train, validate and test.
+        settings: what else decided the content, for the dataset's metadata.
+    """
+
+    slices: Callable[[LazyVolume], Iterable[Slice]]
+    side: int
+    splits: Splits
+    settings: Mapping[str, Any]
+
+
+class ArrayRecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builds a dataset of prepared slices; its metadata names the subjects of every split.
 
     Args:
-        scans: the scans to prepare.
-        data: the `data` section of the configuration.
+        volumes: the volumes to prepare.
+        preparation: how they are prepared.
         data_dir: folder the dataset's own folder is made in.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")  # 1.0.0 held squares, without `shape`
 
-    def __init__(self, scans: Sequence[Scan], data, data_dir: str):
-        self._scans, self._data = scans, data
+    def __init__(self, volumes: Sequence[LazyVolume], preparation: Preparation, data_dir: str):
+        self._volumes, self._preparation = volumes, preparation
         super().__init__(data_dir=data_dir, file_format=FILE_FORMAT)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        side = self._data.packed_size
+        side = self._preparation.side
         features = {
             "image": tfds.features.Tensor(shape=(side, side), dtype=np.uint16, encoding="zlib"),
+            "shape": tfds.features.Tensor(shape=(2,), dtype=np.int32),
             "subject": tfds.features.Text(),
             "index": np.int32,
             "modality": tfds.features.Text(),
@@ -49,34 +69,31 @@ class SliceDataset(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             builder=self,
             description="Slices in [0, 1] as 16-bit integers, split by subject.",
             features=tfds.features.FeaturesDict(features),
-            metadata=tfds.core.MetadataDict({"subjects": self._subjects(), "settings": _settings(self._data)}),
+            metadata=tfds.core.MetadataDict(
+                {"subjects": self._subjects(), "settings": dict(self._preparation.settings)}
+            ),
         )
 
     def _subjects(self) -> dict[str, list[str]]:
         splits: dict[str, list[str]] = {}
-        for subject in sorted({scan.subject for scan in self._scans}):
-            splits.setdefault(assigned_split(subject, self._data), []).append(subject)
+        for subject in sorted({volume.subject for volume in self._volumes}):
+            splits.setdefault(self._preparation.splits.of(subject), []).append(subject)
         return splits
 
     def _split_generators(self, dl_manager):
         return {split: self._generate_examples(subjects) for split, subjects in self._subjects().items()}
 
     def _generate_examples(self, subjects):
-        scans = [scan for scan in self._scans if scan.subject in set(subjects)]
-        for number, scan in enumerate(tqdm(scans, desc="preparing volumes", unit="volume")):
-            for item in scan_slices(scan, self._data):
-                yield f"{number}/{item.index}", _encode(prepared(item, self._data.packed_size))
+        volumes = [volume for volume in self._volumes if volume.subject in set(subjects)]
+        for number, volume in enumerate(tqdm(volumes, desc="preparing volumes", unit="volume")):
+            for item in self._preparation.slices(volume):
+                yield f"{number}/{item.index}", _encode(item, self._preparation.side)
 
 
-def _settings(data) -> dict[str, Any]:
-    """What decided the dataset's content, for its metadata."""
-    names = ("intensity", "window", "percentiles", "packed_size", "validation_fraction", "test_fraction")
-    return {name: list(data[name]) if isinstance(data[name], tuple) else data[name] for name in names}
-
-
-def _encode(item: Slice) -> dict[str, Any]:
+def _encode(item: Slice, side: int) -> dict[str, Any]:
     return {
-        "image": np.round(LEVELS * item.image).astype(np.uint16),
+        "image": np.round(LEVELS * on_canvas(item.image, side)).astype(np.uint16),
+        "shape": np.array(item.image.shape, np.int32),
         "subject": item.subject,
         "index": item.index,
         "modality": item.modality,
@@ -86,8 +103,9 @@ def _encode(item: Slice) -> dict[str, Any]:
 
 
 def _decode(example: Mapping[str, Any]) -> Slice:
+    height, width = example.get("shape", example["image"].shape)  # datasets of older versions hold squares
     return Slice(
-        example["image"].astype(np.float32) / LEVELS,
+        example["image"][:height, :width].astype(np.float32) / LEVELS,
         example["subject"].decode(),
         int(example["index"]),
         example["modality"].decode(),
@@ -96,28 +114,33 @@ def _decode(example: Mapping[str, Any]) -> Slice:
     )
 
 
-def write_dataset(name: str, scans: Sequence[Scan], data, folder: Path) -> Path:
-    """Prepares scans and writes them as the dataset `name`.
+def write_dataset(name: str, volumes: Sequence[LazyVolume], preparation: Preparation, folder: Path) -> Path:
+    """Prepares volumes and writes their slices as the dataset `name`.
 
     Args:
         name: name of the dataset: brats, lidc, ...
-        scans: the scans.
-        data: the `data` section of the configuration.
+        volumes: the volumes.
+        preparation: how they are prepared.
         folder: where the dataset's own folder is made; an unfinished one is removed by tensorflow-datasets.
 
     Returns:
         The folder of its files.
+
+    Raises:
+        ValueError: the folder holds the dataset already.
     """
     if any(folder.glob(f"{name}/*/dataset_info.json")):
         raise FileError(f"{str(folder / name)!r} holds a dataset already; remove it or use another --workdir")
-    tfds.disable_progress_bar()  # its bars know no total; the scans have one
-    builder = type(name, (SliceDataset,), {"name": name}, skip_registration=True)(scans, data, str(folder))
+    tfds.disable_progress_bar()  # its bars know no total; the volumes have one
+    builder = type(name, (ArrayRecordBuilder,), {"name": name}, skip_registration=True)(
+        volumes, preparation, str(folder)
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # its messages speak of a download
         builder.download_and_prepare(file_format=FILE_FORMAT)
     return Path(builder.data_path)
 
 
-class SliceSource:
+class ArrayRecordSlices:
     """The slices of one split of a dataset: random access from its files, nothing kept in memory.
 
     Args:

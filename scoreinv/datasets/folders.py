@@ -1,46 +1,19 @@
-"""Folders of volumes as scans, and scans as slices: DICOM series, NIfTI, HDF5, npy and npz files."""
+"""Folders of volumes that are read when they are needed: DICOM series, NIfTI, HDF5, npy and npz files."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from absl import logging
-from jaxtyping import Float
-
 from scoreinv.formats.dicom_files import SUFFIXES as DICOM_SUFFIXES
 from scoreinv.formats.dicom_files import looks_like_dicom, read_header
-from scoreinv.formats.guard import FileError
 from scoreinv.formats.images import VOLUME_SUFFIXES, read_image, read_series
 from scoreinv.formats.volume import Volume
-from scoreinv.scans.intensity import IntensityScale, doubts, to_unit_range
 
 
 @dataclass(frozen=True)
-class Slice:
-    """One image and where it comes from.
-
-    Attributes:
-        image: [H, W] float32 in [0, 1].
-        subject: the patient.
-        index: of the slice in its volume, from inferior to superior.
-        modality: "CT", "MR", "MR flair", ...; "" where the file does not say.
-        spacing: (row, column) pixel spacing in mm.
-        scale: maps `image` back to the scanner's unit.
-    """
-
-    image: Float[np.ndarray, "H W"]
-    subject: str
-    index: int
-    modality: str
-    spacing: tuple[float, float]
-    scale: IntensityScale
-
-
-@dataclass(frozen=True)
-class Scan:
+class LazyVolume:
     """A volume that has not been read yet; its subject is known before, so that splits cost no reading.
 
     Attributes:
@@ -54,8 +27,8 @@ class Scan:
     chosen: Callable[[Volume], Sequence[int]] | None = None
 
 
-def volume_files(folders: Sequence[str]) -> list[list[Path]]:
-    """All volumes below the folders, sorted: one file each, or the DICOM files of one folder and series.
+def group_files(folders: Sequence[str]) -> list[list[Path]]:
+    """The files of every volume below the folders, sorted: one file each, or the DICOM files of one folder and series.
 
     Raises:
         ValueError: a folder does not exist, or none holds a file.
@@ -113,52 +86,24 @@ def read_files(files: Sequence[Path], key: str = "", slices: str = "") -> Volume
     return read_image(files[0], key, slices=slices) if len(files) == 1 else read_series(files, slices=slices)
 
 
-def folder_scans(data) -> list[Scan]:
-    """Every volume below `data.folders`.
+def folder_volumes(
+    folders: Sequence[str], subject_pattern: str = "", key: str = "", slices: str = ""
+) -> list[LazyVolume]:
+    """Every volume below some folders.
 
     Args:
-        data: the `data` section of the configuration: folders, subject_pattern, key, slice_axis.
+        folders: folders of NIfTI, DICOM, HDF5, npy or npz files, at any depth.
+        subject_pattern: regular expression whose match in a file's name is the subject; empty: see `subject_of`.
+        key: the array to take from HDF5 and npz files; empty: the only one there.
+        slices: the axis of slices, see `read_image`.
 
     Returns:
-        The scans, sorted by path.
+        The volumes, sorted by path.
 
     Raises:
         ValueError: no folder, or no file in it.
     """
     return [
-        Scan(subject_of(files[0], data.subject_pattern), partial(read_files, files, data.key, data.slice_axis))
-        for files in volume_files(data.folders)
+        LazyVolume(subject_of(files[0], subject_pattern), partial(read_files, files, key, slices))
+        for files in group_files(folders)
     ]
-
-
-def scan_slices(scan: Scan, data) -> Iterator[Slice]:
-    """Reads a scan and scales it to [0, 1] as one volume.
-
-    Args:
-        scan: the scan.
-        data: the `data` section of the configuration: intensity, window, percentiles, and what counts as empty.
-
-    Yields:
-        Its slices, at the resolution of the file.
-    """
-    volume = scan.read()
-    low, high = data.window
-    for note in (*volume.notes, *doubts(volume.values, data.intensity, low, high)):
-        _say_once(note, scan.subject)
-    try:
-        scaled, scale = to_unit_range(volume.values, data.intensity, low, high, tuple(data.percentiles))
-    except ValueError as error:
-        raise FileError(f"subject {scan.subject!r}: {error}") from error
-    for index in scan.chosen(volume) if scan.chosen else range(len(scaled)):
-        if scan.chosen or np.mean(scaled[index] > data.foreground_threshold) >= data.min_foreground:
-            yield Slice(scaled[index], scan.subject, index, volume.modality, volume.spacing, scale)
-
-
-_SAID: set[str] = set()
-
-
-def _say_once(note: str, subject: str) -> None:
-    """Logs what is said about a volume, for the first volume that it is said about."""
-    if note not in _SAID:
-        _SAID.add(note)
-        logging.warning("subject %s and perhaps others: %s", subject, note)

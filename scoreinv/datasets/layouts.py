@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scoreinv.datasets.folders import Scan, check_folders, dicom_tag, read_files
+from scoreinv.datasets.folders import LazyVolume, check_folders, dicom_tag, read_files
 from scoreinv.formats.images import read_image
 from scoreinv.formats.volume import Volume
 
@@ -26,24 +26,24 @@ def _subject_folders(folders: Sequence[str], pattern: str, example: str) -> list
     return found
 
 
-def brats_scans(data) -> list[Scan]:
+def brats_volumes(folders: Sequence[str]) -> list[LazyVolume]:
     """BraTS 2021 (Baid et al. 2021): BraTS2021_XXXXX/BraTS2021_XXXXX_{flair,t1,t1ce,t2}.nii.gz, 240 x 240.
 
     The slices of every contrast that the paper took: z_min + 40 to z_max - 25, where z_min and z_max are the lowest and
     highest slice with a brain in it.
 
     Args:
-        data: the `data` section of the configuration: folders.
+        folders: folders that hold the subjects' folders, up to two levels deep.
 
     Returns:
-        The scans, four a subject.
+        The volumes, four a subject.
 
     Raises:
         ValueError: no such folder.
     """
     return [
-        Scan(folder.name, partial(_read_contrast, folder, contrast), _brain_slices)
-        for folder in _subject_folders(data.folders, r"BraTS2021_\d+", "BraTS2021_XXXXX")
+        LazyVolume(folder.name, partial(_read_contrast, folder, contrast), _brain_slices)
+        for folder in _subject_folders(folders, r"BraTS2021_\d+", "BraTS2021_XXXXX")
         for contrast in CONTRASTS
     ]
 
@@ -66,24 +66,24 @@ def _series_folders(subject: Path) -> list[list[Path]]:
     return list(files.values())
 
 
-def lidc_scans(data) -> list[Scan]:
+def lidc_volumes(folders: Sequence[str]) -> list[LazyVolume]:
     """LIDC-IDRI (Armato et al. 2011): LIDC-IDRI/LIDC-IDRI-XXXX/<study>/<series>/*.dcm, CT series only.
 
-    The 160 middle axial slices of every scan, all of them where there are fewer; the paper took 160 a volume and does
+    The 160 middle axial slices of every volume, all of them where there are fewer; the paper took 160 a volume and does
     not say which.
 
     Args:
-        data: the `data` section of the configuration: folders.
+        folders: folders that hold the subjects' folders, up to two levels deep.
 
     Returns:
-        The scans.
+        The volumes.
 
     Raises:
         ValueError: no such folder.
     """
     return [
-        Scan(subject.name, partial(read_files, files), _middle_slices)
-        for subject in _subject_folders(data.folders, r"LIDC-IDRI-\d+", "LIDC-IDRI-XXXX")
+        LazyVolume(subject.name, partial(read_files, files), _middle_slices)
+        for subject in _subject_folders(folders, r"LIDC-IDRI-\d+", "LIDC-IDRI-XXXX")
         for files in _series_folders(subject)
         if dicom_tag(files[0], "Modality") in ("CT", "")  # some subjects have radiographs as well; "": damaged
     ]
@@ -95,28 +95,28 @@ def _middle_slices(volume: Volume) -> range:
     return range(start, min(count, start + LIDC_SLICES))
 
 
-def ldct_scans(data) -> list[Scan]:
+def ldct_volumes(folders: Sequence[str]) -> list[LazyVolume]:
     """LDCT-and-Projection-data (Moen et al. 2021): {C,L,N}XXX/<study>/<series>/*.dcm, the full-dose images.
 
     Args:
-        data: the `data` section of the configuration: folders.
+        folders: folders that hold the subjects' folders, up to two levels deep.
 
     Returns:
-        The scans, all their slices.
+        The volumes, all their slices.
 
     Raises:
         ValueError: no such folder, or no series of full-dose images in any.
     """
-    subjects = _subject_folders(data.folders, r"[CLN]\d{3}", "C001, L001, N001, ...")
-    scans = [
-        Scan(subject.name, partial(read_files, files), lambda volume: range(len(volume.values)))
+    subjects = _subject_folders(folders, r"[CLN]\d{3}", "C001, L001, N001, ...")
+    volumes = [
+        LazyVolume(subject.name, partial(read_files, files), lambda volume: range(len(volume.values)))
         for subject in subjects
         for files in _series_folders(subject)
         if _is_full_dose(files[0])
     ]
-    if not scans:
-        raise ValueError(f"no series 'Full Dose Images' below {', '.join(data.folders)}; download the image series too")
-    return scans
+    if not volumes:
+        raise ValueError(f"no series 'Full Dose Images' below {', '.join(folders)}; download the image series too")
+    return volumes
 
 
 def _is_full_dose(file: Path) -> bool:

@@ -5,21 +5,19 @@ from functools import partial
 import jax
 import numpy as np
 
-from scoreinv.datasets.folders import Scan
+from scoreinv.datasets.folders import LazyVolume
 from scoreinv.formats.volume import Volume
 from scoreinv.simulation.phantoms import random_ellipses, shepp_logan_variant
 
 
-def phantom_scans(data) -> list[Scan]:
+def phantom_volumes(count: int, size: int) -> list[LazyVolume]:
     """Subjects made of formulas: random ellipses, every fourth subject Shepp-Logan variants, four slices each.
 
     Args:
-        data: the `data` section of the configuration: phantoms (their number), packed_size.
-
-    Returns:
-        The scans.
+        count: number of subjects.
+        size: side of their slices.
     """
-    return [Scan(f"phantom-{i}", partial(_phantom_volume, i, data.packed_size)) for i in range(data.phantoms)]
+    return [LazyVolume(f"phantom-{i}", partial(_phantom_volume, i, size)) for i in range(count)]
 
 
 def _phantom_volume(number: int, size: int) -> Volume:

@@ -1,13 +1,15 @@
-"""Training batches from disk by grain: shuffled, split over processes, augmented, resumable."""
+"""Training batches from disk by grain: shuffled, split over processes, in random views, resumable."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import grain
 import numpy as np
+from jaxtyping import Float
 
-from scoreinv.datasets.folders import Slice
-from scoreinv.datasets.views import random_view
+from scoreinv.datasets.slices import Slice
+from scoreinv.datasets.views import Views, random_view
 
 
 @runtime_checkable
@@ -19,29 +21,34 @@ class RandomAccess(Protocol):
     def __getitem__(self, index: int, /) -> Slice: ...
 
 
-def random_crop(rng: np.random.Generator, image: np.ndarray, crop: int, flip: bool) -> np.ndarray:
-    """A random square of an image, mirrored along each axis half of the time.
-
-    Args:
-        rng: source of the choice.
-        image: [H, W].
-        crop: side of the square.
-        flip: whether to mirror.
-
-    Returns:
-        [crop, crop, 1].
-    """
+def random_crop(rng: np.random.Generator, image: Float[np.ndarray, "H W"], crop: int) -> Float[np.ndarray, "_ _ 1"]:
+    """A random square [crop, crop, 1] of an image."""
     row, column = (rng.integers(0, side - crop + 1) for side in image.shape)
-    patch = image[row : row + crop, column : column + crop, None]
-    for axis in (0, 1):
-        if flip and rng.uniform() < 0.5:
-            patch = np.flip(patch, axis)
-    return np.ascontiguousarray(patch)
+    return np.ascontiguousarray(image[row : row + crop, column : column + crop, None])
 
 
-def training_batches(
-    source: RandomAccess, data, batch_size: int, seed: int = 0, process: int = 0, processes: int = 1
-) -> grain.DatasetIterator:
+@dataclass(frozen=True)
+class Stream:
+    """How batches come from disk.
+
+    Attributes:
+        batch_size: images a batch of this process.
+        crop: side of the images.
+        threads: that read and draw views.
+        seed: of order and views.
+        process: number of this process.
+        processes: how many there are.
+    """
+
+    batch_size: int
+    crop: int
+    threads: int = 1
+    seed: int = 0
+    process: int = 0
+    processes: int = 1
+
+
+def training_batches(source: RandomAccess, views: Views, stream: Stream) -> grain.DatasetIterator:
     """An endless iterator over batches; its state is one number, saved with every checkpoint.
 
     Every choice is a function of (seed, position), so an iterator set to a saved state goes on as if never stopped.
@@ -49,11 +56,8 @@ def training_batches(
 
     Args:
         source: the slices, by random access.
-        data: the `data` section of the configuration.
-        batch_size: images a batch of this process.
-        seed: seed of order and augmentation.
-        process: number of this process.
-        processes: how many there are.
+        views: which views of them.
+        stream: how many at once, and which of them this process gets.
 
     Returns:
         Iterator over float32 arrays [batch_size, crop, crop, 1].
@@ -61,15 +65,17 @@ def training_batches(
     Raises:
         ValueError: fewer slices than processes.
     """
-    if len(source) < processes:
-        raise ValueError(f"{len(source)} training slices for {processes} processes; add volumes or use fewer processes")
+    count, processes = len(source), stream.processes
+    if count < processes:
+        raise ValueError(f"{count} training slices for {processes} processes; add volumes or use fewer processes")
 
-    def augment(item: Slice, rng: np.random.Generator) -> np.ndarray:
-        return random_crop(rng, random_view(rng, item.image, data), data.crop, data.flip)
+    def cut_out(item: Slice, rng: np.random.Generator) -> np.ndarray:
+        return random_crop(rng, random_view(rng, item.image, views), stream.crop)
 
-    slices = grain.MapDataset.source(source).seed(seed).shuffle().random_map(augment)
-    batches = slices[process::processes].repeat().batch(batch_size)
-    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=data.threads)))
+    slices = grain.MapDataset.source(source).seed(stream.seed).shuffle().random_map(cut_out)
+    batches = slices[stream.process :: processes].repeat().batch(stream.batch_size)
+    options = grain.ReadOptions(num_threads=stream.threads, prefetch_buffer_size=stream.threads)
+    return iter(batches.to_iter_dataset(options))
 
 
 def random_access(slices: Iterable[Slice]) -> RandomAccess:

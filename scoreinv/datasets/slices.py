@@ -1,92 +1,97 @@
-"""The images of one split, in memory: from a folder of volumes or from prepared slices."""
+"""Slices of volumes: scaled to [0, 1], without empty ones."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
+from absl import logging
+from jaxtyping import Float
 
-from scoreinv.datasets.folders import Scan, Slice, folder_scans, scan_slices
-from scoreinv.datasets.packing import read_packed
-from scoreinv.datasets.splits import assigned_split
-from scoreinv.datasets.views import random_view, view
-
-Source = Callable[..., Sequence[Scan]]
+from scoreinv.datasets.folders import LazyVolume
+from scoreinv.formats.guard import FileError
+from scoreinv.scans.intensity import IntensityScale, doubts, to_unit_range
 
 
 @dataclass(frozen=True)
-class SliceSet:
-    """Images of one split.
+class Slice:
+    """One image and where it comes from.
 
     Attributes:
-        images: [N, H, W, 1] float32 in [0, 1].
-        subjects: the subject of each image.
-        indices: the slice index of each image in its volume.
+        image: [H, W] float32 in [0, 1].
+        subject: the patient.
+        index: of the slice in its volume, from inferior to superior.
+        modality: "CT", "MR", "MR flair", ...; "" where the file does not say.
+        spacing: (row, column) pixel spacing in mm.
+        scale: maps `image` back to the scanner's unit.
     """
 
-    images: np.ndarray
-    subjects: tuple[str, ...]
-    indices: tuple[int, ...]
+    image: Float[np.ndarray, "H W"]
+    subject: str
+    index: int
+    modality: str
+    spacing: tuple[float, float]
+    scale: IntensityScale
 
 
-def read_slices(data, split: str, source: Source = folder_scans) -> Iterable[Slice]:
-    """The slices of one split: prepared ones if `data.packed` names any, else read from the files of `source`.
+@dataclass(frozen=True)
+class Intensity:
+    """How intensities become [0, 1], the arguments of `to_unit_range`.
+
+    Attributes:
+        preset: "ct_window", "percentile", "mean_std", "min_max" or "none".
+        window: "ct_window": HU mapped to 0 and 1.
+        percentiles: "percentile": of all values to 0, of the foreground to 1.
+    """
+
+    preset: str = "percentile"
+    window: tuple[float, float] = (-1024.0, 1024.0)
+    percentiles: tuple[float, float] = (0.0, 99.5)
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """Which slices hold enough to be worth training on.
+
+    Attributes:
+        threshold: intensity in [0, 1] above which a pixel counts.
+        fraction: of a slice's pixels that must count.
+    """
+
+    threshold: float = 0.1
+    fraction: float = 0.05
+
+
+def volume_slices(volume: LazyVolume, intensity: Intensity, foreground: Foreground) -> Iterator[Slice]:
+    """Reads a volume and scales it to [0, 1] as a whole.
 
     Args:
-        data: the `data` section of the configuration.
-        split: "train", "validation" or "test".
-        source: data -> scans; where `data.packed` is empty.
+        volume: the volume; the slices it names, or those that are not all but empty.
+        intensity: the scaling.
+        foreground: what is not all but empty.
 
-    Returns:
-        The slices; a dataset's have random access and stay on disk.
-
-    Raises:
-        ValueError: no file, or one that cannot be read.
-    """
-    if not data.packed:
-        return _read_scans(source(data), data, split)
-    if Path(data.packed).is_dir():
-        from scoreinv.datasets.array_records import SliceSource  # tensorflow-datasets loads slowly
-
-        return SliceSource(Path(data.packed), split)
-    return read_packed(Path(data.packed), split)
-
-
-def _read_scans(scans: Sequence[Scan], data, split: str) -> Iterator[Slice]:
-    wanted = [scan for scan in scans if assigned_split(scan.subject, data) == split]
-    for scan in tqdm(wanted, desc=f"reading {split} volumes", unit="volume"):
-        yield from scan_slices(scan, data)
-
-
-def load_slices(data, split: str, seed: int = 0, source: Source = folder_scans) -> SliceSet:
-    """Reads every slice of one split; the training split in augmented views, the others once, as they are.
-
-    Args:
-        data: the `data` section of the configuration; `packed` names what `--mode=prepare` wrote, else `folders` are
-            read.
-        split: "train", "validation" or "test".
-        seed: seed of the augmentation.
-        source: data -> scans; where `data.packed` is empty.
-
-    Returns:
-        The images of the split.
+    Yields:
+        Its slices, at the resolution of the file.
 
     Raises:
-        ValueError: no file, one that cannot be read, or no subject falls into the split.
+        ValueError: a file that cannot be read, or intensities that the preset does not take.
     """
-    rng = np.random.default_rng(seed)
-    images, subjects, indices = [], [], []
-    for item in read_slices(data, split, source):
-        for _ in range(data.views if split == "train" else 1):
-            images.append(random_view(rng, item.image, data) if split == "train" else view(item.image, data.size))
-            subjects.append(item.subject)
-            indices.append(item.index)
-    if not images:
-        raise ValueError(f"no subject of {describe(data)} falls into split {split!r}; add volumes or name subjects")
-    return SliceSet(np.stack(images)[..., None], tuple(subjects), tuple(indices))
+    read = volume.read()
+    for note in (*read.notes, *doubts(read.values, intensity.preset, *intensity.window)):
+        _say_once(note, volume.subject)
+    try:
+        scaled, scale = to_unit_range(read.values, intensity.preset, *intensity.window, intensity.percentiles)
+    except ValueError as error:
+        raise FileError(f"subject {volume.subject!r}: {error}") from error
+    for index in volume.chosen(read) if volume.chosen else range(len(scaled)):
+        if volume.chosen or np.mean(scaled[index] > foreground.threshold) >= foreground.fraction:
+            yield Slice(scaled[index], volume.subject, index, read.modality, read.spacing, scale)
 
 
-def describe(data) -> str:
-    """Where the slices come from, for messages."""
-    return repr(data.packed) if data.packed else f"source {data.source!r} ({', '.join(data.folders)})"
+_SAID: set[str] = set()
+
+
+def _say_once(note: str, subject: str) -> None:
+    """Logs what is said about a volume, for the first volume that it is said about."""
+    if note not in _SAID:
+        _SAID.add(note)
+        logging.warning("subject %s and perhaps others: %s", subject, note)

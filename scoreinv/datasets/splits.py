@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from scoreinv.formats.guard import FileError
@@ -26,19 +27,29 @@ def split_of(subject: str, validation: float, test: float) -> str:
     return "test" if u < validation + test else "train"
 
 
-def assigned_split(subject: str, data) -> str:
-    """The split a configuration names for a subject, else `split_of`.
+@dataclass(frozen=True)
+class Splits:
+    """Which subjects train, validate and test.
 
-    Args:
-        subject: subject name.
-        data: the `data` section of the configuration: validation_subjects, test_subjects and the fractions.
-
-    Returns:
-        "train", "validation" or "test".
+    Attributes:
+        validation_fraction: of subjects.
+        test_fraction: of subjects.
+        validation_subjects: subjects assigned by name, whatever the fractions say.
+        test_subjects: likewise.
     """
-    if subject in data.validation_subjects:
-        return "validation"
-    return "test" if subject in data.test_subjects else split_of(subject, data.validation_fraction, data.test_fraction)
+
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    validation_subjects: tuple[str, ...] = ()
+    test_subjects: tuple[str, ...] = ()
+
+    def of(self, subject: str) -> str:
+        """The split of a subject: "train", "validation" or "test"."""
+        if subject in self.validation_subjects:
+            return "validation"
+        if subject in self.test_subjects:
+            return "test"
+        return split_of(subject, self.validation_fraction, self.test_fraction)
 
 
 def check_disjoint(path: Path, subjects: Mapping[str, Sequence[str]]) -> None:

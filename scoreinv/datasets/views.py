@@ -1,38 +1,72 @@
 """Square views of a slice: as it is, or turned, zoomed and recoloured for training."""
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from scipy import ndimage
 
-from scoreinv.datasets.folders import Slice
+from scoreinv.datasets.slices import Slice
 
 
-def random_view(rng: np.random.Generator, image: np.ndarray, data) -> np.ndarray:
-    """One rotated, zoomed, shifted, blurred view of a slice with another contrast, for training.
+@dataclass(frozen=True)
+class Views:
+    """Which views of its slices a training sees.
 
-    Blur and contrast stand for the scanners, sequences and resolutions that the training volumes do not show.
+    Attributes:
+        size: side of a view in pixels.
+        zoom: smallest and largest field of view, as a fraction of the slice's longer side; the octaves between are
+            seen equally often. No view has finer pixels than its slice, unless all of this range would.
+        rotation: largest rotation, degrees.
+        native: fraction of the views that are cut out at the slice's own pixels, neither turned nor resampled.
+    """
+
+    size: int
+    zoom: tuple[float, float] = (1.0, 1.0)
+    rotation: float = 0.0
+    native: float = 0.0
+
+
+def random_view(
+    rng: np.random.Generator, image: Float[np.ndarray, "H W"], views: Views
+) -> Float[np.ndarray, "size size"]:
+    """One rotated, zoomed, shifted view of a slice, for training.
 
     Args:
         rng: source of the random view.
         image: slice [H, W] in [0, 1].
-        data: the `data` section of the configuration: size, zoom, rotation, blur, gamma, recoloured.
+        views: the distribution.
 
     Returns:
         view [size, size], float32 in [0, 1].
     """
-    fraction, angle = rng.uniform(*data.zoom), np.deg2rad(rng.uniform(-data.rotation, data.rotation))
-    slack = max(0.0, 1 - fraction) / 2 * max(image.shape)
-    seen = view(image, data.size, fraction, angle, rng.uniform(-slack, slack, 2))
-    if rng.uniform() < data.recoloured:
-        # Another sequence: tissues change their order of brightness, air stays black.
-        levels = np.concatenate([[0.0], rng.uniform(0.2, 1.0, 4)])
-        seen = np.interp(seen, np.linspace(0, 1, 5), levels)
-    seen = ndimage.gaussian_filter(seen, rng.uniform(0, data.blur))
-    return (seen ** np.exp(rng.uniform(-data.gamma, data.gamma))).astype(np.float32)
+    side, native = max(image.shape), rng.uniform() < views.native
+    finest = np.clip(views.size / side, *views.zoom)
+    fraction = views.size / side if native else np.exp(rng.uniform(np.log(finest), np.log(views.zoom[1])))
+    angle = np.deg2rad(rng.uniform(-views.rotation, views.rotation))
+    slack = max(0.0, 1 - fraction) / 2 * side
+    shift = rng.uniform(-slack, slack, 2)
+    return native_view(image, views.size, shift) if native else view(image, views.size, fraction, angle, shift)
 
 
-def view(image: np.ndarray, size: int, fraction: float = 1.0, angle: float = 0.0, shift=(0.0, 0.0)) -> np.ndarray:
+def native_view(image: Float[np.ndarray, "H W"], size: int, shift=(0.0, 0.0)) -> Float[np.ndarray, "size size"]:
+    """A square view of a slice at its own pixels, which are copied; 0 beyond its border.
+
+    Args:
+        image: slice [H, W].
+        size: side of the view.
+        shift: of the centre, in pixels; rounded to whole ones.
+    """
+    padded = np.pad(image, size)
+    first = (round((side - size) / 2 + offset) for side, offset in zip(image.shape, shift, strict=True))
+    row, column = (int(np.clip(start, -size, side)) + size for start, side in zip(first, image.shape, strict=True))
+    return padded[row : row + size, column : column + size].astype(np.float32)
+
+
+def view(
+    image: Float[np.ndarray, "H W"], size: int, fraction: float = 1.0, angle: float = 0.0, shift=(0.0, 0.0)
+) -> Float[np.ndarray, "size size"]:
     """A square view of a slice, resampled with an antialiasing Gaussian.
 
     Args:
@@ -54,8 +88,23 @@ def view(image: np.ndarray, size: int, fraction: float = 1.0, angle: float = 0.0
     return np.clip(seen, 0, 1).astype(np.float32)
 
 
-def prepared(item: Slice, size: int) -> Slice:
+def squared(item: Slice, size: int) -> Slice:
     """The slice on a square of `size` pixels, its pixel spacing adapted."""
     factor = max(item.image.shape) / size
     row, column = item.spacing
     return dataclasses.replace(item, image=view(item.image, size), spacing=(factor * row, factor * column))
+
+
+def reduced(item: Slice, size: int) -> Slice:
+    """The slice as it is, or where it is larger resampled so that its longer side has `size` pixels."""
+    if max(item.image.shape) <= size:
+        return item
+    small = squared(item, size)
+    height, width = (max(1, round(side * size / max(item.image.shape))) for side in item.image.shape)
+    top, left = (size - height) // 2, (size - width) // 2
+    return dataclasses.replace(small, image=small.image[top : top + height, left : left + width])
+
+
+def on_canvas(image: Float[np.ndarray, "H W"], size: int) -> Float[np.ndarray, "size size"]:
+    """The image in the upper left corner of a black square."""
+    return np.pad(image, [(0, size - side) for side in image.shape])

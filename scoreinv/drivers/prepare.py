@@ -6,9 +6,8 @@ from absl import logging
 
 from scoreinv import build
 from scoreinv.datasets.packing import write_packed
-from scoreinv.datasets.slices import describe, read_slices
-from scoreinv.datasets.splits import SPLITS, assigned_split
-from scoreinv.datasets.views import prepared
+from scoreinv.datasets.splits import SPLITS
+from scoreinv.datasets.views import reduced
 from scoreinv.formats.files import write_atomically
 
 
@@ -27,26 +26,35 @@ def prepare(config, workdir: Path) -> Path:
     """
     data = config.data
     write = build.choose({"array_record": _write_dataset, "npz": _write_npz}, data.format, "data.format")
-    scans = build.source(data)(data)
-    subjects = {scan.subject for scan in scans}
-    counts = {split: sum(assigned_split(s, data) == split for s in subjects) for split in SPLITS}
+    volumes, split_of = build.volumes(data), build.splits(data).of
+    subjects = {volume.subject for volume in volumes}
+    counts = {split: sum(split_of(subject) == split for subject in subjects) for split in SPLITS}
     if not counts["train"]:
-        raise ValueError(f"no subject of {describe(data)} falls into split 'train'; add volumes")
+        raise ValueError(f"no subject of {build.describe(data)} falls into split 'train'; add volumes")
     logging.info("subjects: %s", ", ".join(f"{count} {split}" for split, count in counts.items()))
-    path = write(scans, data, workdir)
+    path = write(volumes, data, workdir)
     logging.info("wrote %s; train on it with --config.data.packed=%s", path, path)
     return path
 
 
-def _write_dataset(scans, data, workdir: Path) -> Path:
-    from scoreinv.datasets.array_records import write_dataset  # tensorflow-datasets loads slowly
+def _write_dataset(volumes, data, workdir: Path) -> Path:
+    from scoreinv.datasets.array_records import Preparation, write_dataset  # tensorflow-datasets loads slowly
 
-    return write_dataset(data.source, scans, data, workdir)
+    read = build.volume_reader(data)
+    names = ("intensity", "window", "percentiles", "packed_size", "validation_fraction", "test_fraction")
+    settings = {name: list(data[name]) if isinstance(data[name], tuple) else data[name] for name in names}
+
+    def slices(volume):
+        return (reduced(item, data.packed_size) for item in read(volume))
+
+    return write_dataset(
+        data.source, volumes, Preparation(slices, data.packed_size, build.splits(data), settings), workdir
+    )
 
 
-def _write_npz(scans, data, workdir: Path) -> Path:
+def _write_npz(volumes, data, workdir: Path) -> Path:
     slices = {
-        split: [prepared(item, data.packed_size) for item in read_slices(data, split, lambda _: scans)]
+        split: [reduced(item, data.packed_size) for item in build.read_volumes(data, volumes, split)]
         for split in SPLITS
     }
     write_atomically(workdir / "slices.npz", lambda path: write_packed(path, slices))

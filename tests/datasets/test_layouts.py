@@ -10,8 +10,6 @@ import pytest
 from configs import default
 from scoreinv import build
 from scoreinv.datasets import array_records as dataset
-from scoreinv.datasets.folders import scan_slices
-from scoreinv.datasets.slices import load_slices
 from scoreinv.drivers.prepare import prepare
 from tests.formats.test_images import write_slice
 
@@ -33,7 +31,8 @@ def write_series(folder, count, high=100, **attributes):
 
 
 def slices(config):
-    return [item for scan in build.source(config.data)(config.data) for item in scan_slices(scan, config.data)]
+    read = build.volume_reader(config.data)
+    return [item for volume in build.volumes(config.data) for item in read(volume)]
 
 
 def write_brats(root, subject, rng):
@@ -95,7 +94,7 @@ def test_a_dataset_records_what_every_slice_is(config, tmp_path):
     assert path.parent == tmp_path / "out" / "brats" and list(path.glob("brats-train.array_record*"))
     subjects = json.loads((path / "metadata.json").read_text())["subjects"]
     assert subjects == {"train": ["BraTS2021_00000", "BraTS2021_00002"], "validation": ["BraTS2021_00001"]}
-    source = dataset.SliceSource(path, "validation")
+    source = dataset.ArrayRecordSlices(path, "validation")
     expected = {(item.modality, item.index): item for item in slices(config) if item.subject == "BraTS2021_00001"}
     assert len(source) == len(expected) == 4 * 30
     item = source[7]
@@ -104,9 +103,9 @@ def test_a_dataset_records_what_every_slice_is(config, tmp_path):
     assert item.image.shape == (16, 16) and item.spacing == (1.25, 1.25)
     assert "tensorflow" not in sys.modules
     config.data.packed = str(path)
-    assert load_slices(config.data, "validation").images.shape == (120, 8, 8, 1)
+    assert {item.image.shape for item in build.square_slices(config.data, "validation", 8)} == {(8, 8)}
     with pytest.raises(ValueError, match="'test'; add volumes"):
-        load_slices(config.data, "test")
+        build.square_slices(config.data, "test", 8)
     config.data.packed = ""
     with pytest.raises(ValueError, match="holds a dataset already"):
         prepare(config, tmp_path / "out")
@@ -119,7 +118,7 @@ def test_a_dataset_with_a_subject_in_two_splits_is_refused(config, tmp_path):
     metadata["subjects"]["test"] = metadata["subjects"]["train"][:1]
     (path / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(ValueError, match="'phantom-0' in several splits"):
-        dataset.SliceSource(path, "train")
+        dataset.ArrayRecordSlices(path, "train")
 
 
 def test_a_damaged_dataset_is_refused_in_one_line(config, tmp_path):
@@ -129,11 +128,11 @@ def test_a_damaged_dataset_is_refused_in_one_line(config, tmp_path):
     shard.write_bytes(shard.read_bytes()[:100])
     config.data.packed = str(path)
     with pytest.raises(ValueError, match="prepare") as error:
-        load_slices(config.data, "train")
+        build.training_views(config.data, 0)
     assert "\n" not in str(error.value)
     (path / "dataset_info.json").write_text("{")
     with pytest.raises(ValueError, match="is no prepared dataset"):
-        load_slices(config.data, "train")
+        build.training_views(config.data, 0)
 
 
 def test_a_damaged_volume_leaves_no_dataset(config, tmp_path):

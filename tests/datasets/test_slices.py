@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from configs import default
-from scoreinv.datasets.folders import Slice, folder_scans, scan_slices, volume_files
+from scoreinv import build
+from scoreinv.datasets.folders import group_files
 from scoreinv.datasets.packing import read_packed, write_packed
-from scoreinv.datasets.slices import load_slices
+from scoreinv.datasets.slices import Slice
 from scoreinv.datasets.splits import split_of
-from scoreinv.datasets.views import prepared, random_view, view
+from scoreinv.datasets.views import Views, random_view, reduced, squared, view
 from scoreinv.drivers.prepare import prepare
 from scoreinv.scans.intensity import IntensityScale
 from tests.formats.test_images import write_slice
@@ -38,7 +39,10 @@ def config(tmp_path):
 
 
 def subjects_by_split(data):
-    return {split: set(load_slices(data, split).subjects) for split in ("train", "validation", "test")}
+    return {
+        split: {item.subject for item in build.square_slices(data, split, 12)}
+        for split in ("train", "validation", "test")
+    }
 
 
 def test_no_subject_is_in_two_splits(config, tmp_path):
@@ -105,7 +109,7 @@ def test_an_empty_folder_is_refused(config, tmp_path):
     (tmp_path / "empty").mkdir()
     config.data.folders = (str(tmp_path / "empty"),)
     with pytest.raises(ValueError, match="no image files in"):
-        load_slices(config.data, "train")
+        build.training_views(config.data, 0)
 
 
 def test_dicom_files_of_a_folder_are_grouped_by_series(config, tmp_path):
@@ -116,27 +120,57 @@ def test_dicom_files_of_a_folder_are_grouped_by_series(config, tmp_path):
         values[0] = -1000
         write_slice(folder / f"{name}.dcm", values, (0, 0, z), series=series)
     config.data.update({"folders": (str(folder),), "intensity": "ct_window", "subject_pattern": ""})
-    assert [len(files) for files in volume_files(config.data.folders)] == [3, 1]
-    items = [item for scan in folder_scans(config.data) for item in scan_slices(scan, config.data)]
+    assert [len(files) for files in group_files(config.data.folders)] == [3, 1]
+    read = build.volume_reader(config.data)
+    items = [item for volume in build.volumes(config.data) for item in read(volume)]
     assert [(item.index, item.subject) for item in items] == [(0, "P7"), (1, "P7"), (2, "P7"), (0, "P7")]
     (folder / "c.dcm").unlink()
     write_slice(folder / "e.dcm", np.zeros((8, 8)), (0, 0, 3), series="1.2")
     write_slice(folder / "f.dcm", np.zeros((8, 8)), (0, 0, 4), series="1.2")
     with pytest.raises(ValueError, match="evenly spaced"):
-        [item for scan in folder_scans(config.data) for item in scan_slices(scan, config.data)]
+        [item for volume in build.volumes(config.data) for item in read(volume)]
 
 
-def test_a_prepared_slice_keeps_its_field_of_view():
+def test_a_squared_slice_keeps_its_field_of_view():
     item = make_slice("a", size=32)
-    small = prepared(item, 16)
+    small = squared(item, 16)
     assert small.image.shape == (16, 16) and small.spacing == (1.0, 1.5)
-    np.testing.assert_allclose(prepared(item, 32).image, item.image, atol=1e-5)
+    np.testing.assert_allclose(squared(item, 32).image, item.image, atol=1e-5)
 
 
-def test_views_stay_in_the_unit_range_and_follow_their_generator(config):
-    image = make_slice("a", size=40).image
-    config.data.update({"blur": 1.0, "gamma": 0.5, "recoloured": 0.5})
-    one, same, other = (random_view(np.random.default_rng(seed), image, config.data) for seed in (1, 1, 2))
+def test_a_slice_is_reduced_to_the_longer_side_and_never_enlarged():
+    item = dataclasses.replace(make_slice("a", size=32), image=make_slice("a", size=32).image[:24])
+    assert reduced(item, 32) is item and reduced(item, 64) is item
+    small = reduced(item, 16)
+    assert small.image.shape == (12, 16) and small.spacing == (1.0, 1.5)
+    np.testing.assert_array_equal(small.image, view(item.image, 16)[2:14])
+
+
+@pytest.mark.parametrize("form", ["npz", "array_record"])
+def test_prepared_slices_are_unresampled_and_keep_their_shape(config, tmp_path, form):
+    config.data.update({"format": form, "packed_size": 32})
+    before = build.split_slices(config.data, "train")
+    config.data.packed = str(prepare(config, tmp_path / "out"))
+    after = build.split_slices(config.data, "train")
+    assert len(after) == len(before) and {item.image.shape for item in after} == {(20, 24)}
+    order = [sorted(items, key=lambda item: (item.subject, item.index, item.image.sum())) for items in (before, after)]
+    for one, other in zip(*order, strict=True):
+        np.testing.assert_allclose(other.image, one.image, atol=1e-5)
+        assert (other.subject, other.index, other.spacing) == (one.subject, one.index, one.spacing)
+
+
+def test_a_packed_file_of_an_older_version_holds_squares(tmp_path):
+    write_packed(tmp_path / "a.npz", {"train": [make_slice("a")]})
+    arrays = dict(np.load(tmp_path / "a.npz"))
+    del arrays["shape"]
+    np.savez(tmp_path / "old.npz", **arrays)
+    (item,) = read_packed(tmp_path / "old.npz", "train")
+    np.testing.assert_allclose(item.image, make_slice("a").image, atol=1e-5)
+
+
+def test_views_stay_in_the_unit_range_and_follow_their_generator():
+    image, views = make_slice("a", size=40).image, Views(12, (0.7, 1.1), 12.0)
+    one, same, other = (random_view(np.random.default_rng(seed), image, views) for seed in (1, 1, 2))
     assert one.shape == (12, 12) and one.min() >= 0 and one.max() <= 1
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)

@@ -12,7 +12,7 @@ import pytest
 
 from configs import default
 from experiments.fast import shrink
-from scoreinv.build import comparison as selection
+from scoreinv import build
 from scoreinv.build.checks import check_config
 from scoreinv.drivers.evaluate import evaluate
 from scoreinv.drivers.sweep import sweep
@@ -154,13 +154,13 @@ def test_what_a_killed_process_had_claimed_is_taken_over(config, tmp_path):
 
 def test_tuning_sees_validation_subjects_only_and_continues(config, folder, tmp_path, monkeypatch, traces):
     pytest.importorskip("optuna")
-    splits, load_slices = [], selection.load_slices
+    splits, square_slices = [], build.square_slices
 
-    def noted(data, split, *rest):
+    def noted(data, split, size):
         splits.append(split)
-        return load_slices(data, split, *rest)
+        return square_slices(data, split, size)
 
-    monkeypatch.setattr(selection, "load_slices", noted)
+    monkeypatch.setattr(build, "square_slices", noted)
     config.tune.ranges = "lam=0:1; sigma_max=0.1:1:log"
     config.operator.noise_std = 0.1
     tune(config, tmp_path / "two")
