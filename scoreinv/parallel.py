@@ -87,9 +87,21 @@ def shard(images: np.ndarray) -> Any:
     return jax.pmap(lambda x: x, axis_name=AXIS)(np.stack(parts))
 
 
-def data_parallel(step: Callable) -> Callable:
-    """A step over replicated arguments, one call per device; gradients are averaged over `AXIS` inside it."""
-    return jax.pmap(step, axis_name=AXIS, donate_argnums=0)
+def data_parallel(step: Callable, in_axes: Any = 0) -> Callable:
+    """A step over replicated arguments, one call per device; gradients are averaged over `AXIS` inside it.
+
+    Args:
+        step: the function of one device; the memory of its first argument is used again.
+        in_axes: for each argument 0, or None where all devices share it, as of `jax.pmap`.
+    """
+    return jax.pmap(step, axis_name=AXIS, in_axes=in_axes, donate_argnums=0)
+
+
+def agreed(number: float) -> float:
+    """The first process's number, on all processes."""
+    if jax.process_count() == 1:
+        return number
+    return float(multihost_utils.broadcast_one_to_all(np.float64(number)))
 
 
 def compile_batch(fn: Callable, shared: Any, *batch: Any) -> Callable:

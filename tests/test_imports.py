@@ -36,8 +36,6 @@ def imported_modules(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_down(path):
-    if path.parts[-2:] == ("training", "monitor.py"):
-        pytest.xfail("samples and writes priors through build; to take them as arguments")
     own = LEVEL[room(path)]
     for name in imported_modules(path):
         assert LEVEL[name.split(".")[1]] <= own, f"{path.name} (layer {own}) imports {name}"

@@ -29,8 +29,8 @@ TRAINING_FIELDS = (
               when=UNPREPARED & where("data.source", "phantom")),
         Field("packed", "", "prepared slices written by --mode=prepare, instead of the folders",
               modes=only(LEARNING, COMPARING)),
-        Field("packed_size", 256, "side of prepared slices: above `size`, so that zoomed views stay sharp", low=8,
-              high=SIDE, when=PACKING),
+        Field("packed_size", 256, "longest side of prepared slices; larger ones are resampled to it", low=8, high=SIDE,
+              when=PACKING),
         Field("format", "array_record", "array_record: a dataset, stays on disk; npz: read whole",
               choices=("array_record", "npz"), modes=only("prepare")),
         Field("key", "", "the array to take from HDF5 and npz files, the series of a DICOM folder (number, UID, "
@@ -56,17 +56,23 @@ TRAINING_FIELDS = (
     *section(
         "data",
         LEARNING,
-        Field("on_device", True, "True: augmented views of all slices are made once and kept on the devices, where "
-              "every step crops them; False: slices stay where they are and grain augments each anew, on the CPU"),
-        Field("views", 4, "augmented views made of each training slice", low=1, high=10_000, when=POOL),
-        Field("threads", 8, "that read and augment", low=1, high=1024, when=STREAM),
-        Field("zoom", (0.7, 1.1), "field of view of a view, as a fraction of the slice", above=0, high=10, length=2),
+        Field("on_device", True, "True: slices or views of them are kept on the devices, where every step draws from "
+              "them; False: slices stay where they are and grain draws a view of each anew, on the CPU"),
+        Field("views", 4, "views made of each training slice, once; 0: drawn anew in every step, on the device, from "
+              "the slices at several sizes (for GPUs)", low=0, high=10_000, when=POOL),
+        Field("threads", 8, "that read and draw views", low=1, high=1024, when=STREAM),
+        Field("zoom", (0.7, 1.1), "field of view of a view, as a fraction of the slice; every octave between equally "
+              "often, but none with finer pixels than the slice has", above=0, high=10, length=2),
+        Field("native", 0.0, "fraction of the views cut out at the slice's own pixels, neither turned nor resampled",
+              low=0, high=1),
         Field("rotation", 12.0, "largest rotation of a view, degrees", low=0, high=180),
-        Field("blur", 0.0, "largest standard deviation of a Gaussian blur of a view, pixels", low=0, high=100),
+        Field("blur", 0.0, "largest standard deviation of a Gaussian blur of a view, pixels", low=0, high=8),
         Field("recoloured", 0.0, "fraction of the views whose intensities pass through a random piecewise linear curve",
               low=0, high=1),
         Field("gamma", 0.0, "a view is raised to a power between exp(-gamma) and exp(gamma)", low=0, high=10),
-        Field("flip", True, "crops are mirrored left-right and up-down half of the time each"),
+        Field("phases", 0.0, "fraction of the views under a smooth random phase: their real part, or real and "
+              "imaginary part where model.num_channels is 2", low=0, high=1),
+        Field("flip", True, "crops are turned and mirrored, in all eight ways alike"),
     ),
     *section(
         "data",
@@ -113,7 +119,7 @@ TRAINING_FIELDS = (
         Field("fourier_scale", 1.0, "standard deviation of the frequencies", above=0, high=1e4,
               when=where("model.conditional", True) & where("model.embedding_type", "fourier")),
         Field("dropout", 0.0, "rate inside residual blocks", low=0, high=0.99),
-        Field("num_channels", 1, "of the image", low=1, high=64),
+        Field("num_channels", 1, "1: real images; 2: real and imaginary part", low=1, high=2),
         Field("image_size", 128, "the side that attn_resolutions refers to", low=1, high=SIDE),
         Field("dtype", "float32", "type of convolutions; parameters and normalisation are float32",
               choices=("bfloat16", "float32")),
@@ -138,7 +144,9 @@ TRAINING_FIELDS = (
     *section(
         "train",
         LEARNING,
-        Field("steps", 6000, "updates of the parameters", low=1, high=2**31 - 1),
+        Field("steps", 6000, "updates of the parameters", low=1, high=2**31 - 1, when=where("train.seconds", 0.0)),
+        Field("seconds", 0.0, "the training ends after so much time instead, and its learning rate follows the "
+              "fraction used; 0: after `steps`", low=0, high=1e8),
         Field("batch_size", 16, "images an update", low=1, high=100_000),
         Field("steps_per_call", 1, "updates in one compiled call: more on accelerators", low=1, high=100_000),
         Field("optimizer", "adam", "muon is faster for the bundled networks, at three times the learning rate",
@@ -154,7 +162,7 @@ TRAINING_FIELDS = (
         Field("log_sigma_mean", -2.0, "mean of log sigma", low=-20, high=20, modes=only("train"), when=EDM),
         Field("log_sigma_std", 1.4, "standard deviation of log sigma", low=0, high=20, modes=only("train"), when=EDM),
         Field("t_min", 1e-5, "smallest training time", low=0, high=0.999, modes=only("train"), when=PUBLISHED),
-        Field("init_from", "", "a prior file to start from", modes=only("train")),
+        Field("init_from", "", "a file of parameters to start from"),
         Field("checkpoint_every", 250, "steps between checkpoints", low=1, high=2**31 - 1),
         Field("keep_checkpoints", 2, "how many of the newest to keep", low=1, high=10_000),
         Field("log_every", 50, "steps between points in TensorBoard", low=1, high=2**31 - 1),
@@ -165,5 +173,8 @@ TRAINING_FIELDS = (
         Field("validation_images", 32, "about as many validation slices", low=1, high=MILLION),
         Field("validation_sigmas", (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), "noise levels of the validation losses", above=0,
               high=1e6, modes=only("train")),
+        Field("validation_pixels", (), "pixel sizes of further validation losses, in pixels of the slice: views of "
+              "`data.size` at 1, 2 and 4 times, say; empty: of whole slices alone", of=float, above=0, high=64,
+              modes=only("train")),
     ),
 )  # fmt: skip

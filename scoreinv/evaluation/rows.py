@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -61,6 +61,22 @@ class ResultFile:
             file.write(text.getvalue().encode())
             file.flush()
             os.fsync(file.fileno())
+
+    def keep(self, wanted: Callable[[dict[str, str]], bool]) -> None:
+        """Drops the rows that are not wanted; for a file of one process.
+
+        Args:
+            wanted: row -> whether it stays.
+        """
+        rows = self.rows()
+        kept = [row for row in rows if wanted(row)]
+        if len(kept) == len(rows):
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_atomically(self._path, lambda path: path.write_text(text.getvalue()))
 
     @contextmanager
     def claims(self) -> Iterator["Claims"]:

@@ -1,7 +1,6 @@
 """Training checkpoints by orbax, and the files beside them."""
 
 import contextlib
-import csv
 import dataclasses
 import json
 import time
@@ -21,16 +20,6 @@ from scoreinv.formats.priors import read_prior
 from scoreinv.formats.records import read_json
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import import_score_sde as import_score_sde
-
-
-def append_csv(path: Path, row: Mapping[str, Any]) -> None:
-    """Appends one row to a CSV file, with the header when the file is new."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 class Manager:

@@ -1,58 +1,49 @@
-"""What a training shows of itself: validation losses, TensorBoard scalars, pictures of samples, the prior file."""
+"""What a training shows of itself: validation losses, TensorBoard scalars, pictures of samples, the network's file."""
 
+import contextlib
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 from absl import logging
+from jaxtyping import Array, Float, PRNGKeyArray
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from scoreinv import build
 from scoreinv.evaluation import figures
+from scoreinv.evaluation.rows import ResultFile
 from scoreinv.formats import priors
 from scoreinv.formats.files import write_atomically
-from scoreinv.samplers.base import integrate
-from scoreinv.samplers.solvers import heun, noise_to_signal
-from scoreinv.samplers.times import karras_times
-from scoreinv.training import checkpoints
+from scoreinv.training.optimization import Loss, Params, TrainState
 
 
-def make_validation(config, loss_at, images):
-    """A function ema -> {sigma: loss} on fixed images and fixed noise."""
-    sigmas = jnp.asarray(config.train.validation_sigmas)
-    keys = jax.random.split(jax.random.key(0), images.shape[0])
+@dataclass(frozen=True)
+class Trained:
+    """What is trained, and what is shown of it: all that trainings differ in.
 
-    @jax.jit
-    def at(params, sigma):
-        return jnp.mean(
-            jax.lax.map(lambda args: loss_at(args[0], params, args[1], sigma), (keys, images), batch_size=8)
-        )
-
-    return lambda params: {f"{float(s):g}": float(at(params, s)) for s in sigmas}
-
-
-def make_sampling(config):
-    """A compiled function params -> unconditional samples [N, H, W, C], always from the same noise.
-
-    Heun's method on the grid of Karras et al. 2022 (algorithm 1), from the noise at t = 1 down to that at t = 0.001.
+    Attributes:
+        init: key -> parameters.
+        loss: (key, parameters, image) -> loss of one image.
+        validate: parameters -> {column: validation loss}.
+        columns: of the validation losses, in `losses.csv`.
+        network: describes the network; a work directory belongs to one.
+        file: name of the file that the averaged parameters are delivered in.
+        metadata: what that file says of them, besides the step.
+        sample: parameters -> images [N, H, W, C] to look at; None: nothing to look at.
     """
 
-    @jax.jit
-    def sample(params):
-        prior = build.prior_from(params, build.prior_metadata(config))
-        bottom, top = (noise_to_signal(prior.sde, jnp.float32(t)) for t in (1e-3, 1.0))
-        times = karras_times(prior.sde, config.train.sample_steps, bottom, top)
-
-        def one(key):
-            return integrate(heun(prior), key, prior.sde.prior_sample(key, prior.shape), times)
-
-        return jax.vmap(one)(jax.random.split(jax.random.key(0), config.train.samples))
-
-    return sample
+    init: Callable[[PRNGKeyArray], Params]
+    loss: Loss
+    validate: Callable[[Params], dict[str, float]]
+    columns: tuple[str, ...]
+    network: Mapping[str, Any]
+    file: str
+    metadata: Mapping[str, Any]
+    sample: Callable[[Params], Float[Array, "N H W C"]] | None = None
 
 
 class Curves:
@@ -82,33 +73,46 @@ class Monitor:
     """Writes into one work directory, from one process.
 
     Args:
-        config: the whole configuration.
+        trained: what is trained.
         workdir: the run's directory.
-        loss_at: (key, params, image, sigma) -> loss.
-        held_out: validation images [N, H, W, C].
         step: the step the run starts from.
+
+    Raises:
+        ValueError: `losses.csv` has other columns.
     """
 
-    def __init__(self, config, workdir: Path, loss_at, held_out, step: int):
-        self._config, self._workdir = config, workdir
-        self._validate = make_validation(config, loss_at, held_out)
-        self._sample = make_sampling(config)
+    def __init__(self, trained: Trained, workdir: Path, step: int):
+        self._trained, self._workdir = trained, workdir
+        self._losses = ResultFile(workdir / "losses.csv", ("step", "train", *trained.columns))
         self._curves = Curves(workdir / "tensorboard", step)
 
-    def scalars(self, step: int, **values: float) -> None:
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Adds points to the curves of the training."""
         self._curves.add(step, {f"train/{name}": value for name, value in values.items()})
 
-    def report(self, step: int, ema, loss: float | None) -> None:
-        """Validation losses and the prior file of one step."""
-        by_noise = self._validate(ema)
-        logging.info("step %d: validation loss by sigma %s", step, by_noise)
-        self._curves.add(step, {f"validation/sigma_{sigma}": value for sigma, value in by_noise.items()})
-        checkpoints.append_csv(self._workdir / "losses.csv", {"step": step, "train": loss, **by_noise})
-        priors.save_prior(self._workdir / "prior.safetensors", ema, build.prior_metadata(self._config))
+    def is_behind(self, step: int) -> bool:
+        """Whether the losses or the file of a saved step are missing, as after a kill between the two."""
+        steps = {row["step"] for row in self._losses.rows()}
+        with contextlib.suppress(ValueError):  # no file yet, or a damaged one
+            _, metadata = priors.read_prior(self._workdir / self._trained.file)
+            return metadata.get("step") != step or str(step) not in steps
+        return True
 
-    def picture(self, step: int, ema) -> None:
-        """A row of unconditional samples, as `samples/<step>.png`."""
-        images = {f"sample {i + 1}": image for i, image in enumerate(self._sample(ema))}
+    def report(self, state: TrainState) -> None:
+        """Validation losses and the file of the averaged parameters of one state; what later steps left is replaced."""
+        step, loss = int(state.step), float(state.loss)
+        losses = self._trained.validate(state.ema)
+        logging.info("step %d: validation losses %s", step, {name: f"{loss:.4g}" for name, loss in losses.items()})
+        self._curves.add(step, {f"validation/{name.replace(' ', '/')}": value for name, value in losses.items()})
+        self._losses.keep(lambda row: int(row["step"]) < step)
+        self._losses.append([{"step": step, "train": "" if math.isnan(loss) else loss, **losses}])
+        metadata = {**self._trained.metadata, "step": step}
+        priors.save_prior(self._workdir / self._trained.file, state.ema, metadata)
+
+    def picture(self, step: int, average: Params) -> None:
+        """A row of what the averaged parameters make, as `samples/<step>.png`."""
+        if self._trained.sample is None:
+            return
+        images = {f"sample {i + 1}": image for i, image in enumerate(self._trained.sample(average))}
         figure = figures.panel(images, title=f"step {step}")
         write_atomically(self._workdir / "samples" / f"{step}.png", figure.savefig)

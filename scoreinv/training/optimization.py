@@ -1,6 +1,8 @@
 """One training step as a pure function: batch, loss, gradient, update, average."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -8,115 +10,162 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from scoreinv import parallel
+
+Params = Any  # a pytree of arrays
+Loss = Callable[[PRNGKeyArray, Params, Float[Array, "H W C"]], Float[Array, ""]]
 
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything a run needs to continue: a pytree of arrays."""
+    """Everything a run needs to continue: a pytree of arrays.
+
+    Attributes:
+        step: updates made.
+        params: the parameters.
+        ema: their exponential moving average, which is what a training delivers.
+        opt_state: the optimizer's moments.
+        key: key data of every random choice.
+        loss: of the last call of the step; NaN before the first.
+        seconds: of training that led here.
+    """
 
     step: Any
-    params: Any
-    ema: Any
+    params: Params
+    ema: Params
     opt_state: Any
     key: Any
+    loss: Any
+    seconds: Any
 
 
-def make_schedule(config) -> optax.Schedule:
-    """The learning rate by step: linear warm-up, then constant or a cosine decay to zero."""
-    if config.decay == "cosine":
-        steps = max(config.steps, config.warmup + 1)
-        return optax.warmup_cosine_decay_schedule(0.0, config.learning_rate, config.warmup, steps)
-    if config.decay != "none":
-        raise ValueError(f"unknown train.decay {config.decay!r}; choose one of cosine, none")
-    return optax.linear_schedule(0.0, config.learning_rate, config.warmup)
+@dataclass(frozen=True)
+class Schedule:
+    """The length of a training and its learning rate: linear warm-up, then constant or a cosine decay to zero.
+
+    Attributes:
+        peak: learning rate after the warm-up.
+        warmup: steps in which it rises from zero.
+        decay: "cosine" or "none".
+        steps: length of the training, unless `seconds` are given.
+        seconds: length of the training in seconds; the decay follows the fraction used. 0: as many as the steps take.
+
+    Raises:
+        ValueError: unknown decay.
+    """
+
+    peak: float
+    warmup: int
+    decay: str
+    steps: int
+    seconds: float = 0.0
+
+    def __post_init__(self):
+        if self.decay not in ("cosine", "none"):
+            raise ValueError(f"unknown train.decay {self.decay!r}; choose one of cosine, none")
+
+    def finished(self, step: int, seconds: float) -> bool:
+        """Whether the training is over after so many steps, which took so many seconds."""
+        return seconds >= self.seconds if self.seconds else step >= self.steps
+
+    def rate(self, step: int, seconds: float) -> float:
+        """The learning rate of the update that follows `step` updates, made in `seconds`."""
+        rising = step / self.warmup if step < self.warmup else 1.0
+        if self.decay == "none":
+            return self.peak * rising
+        if self.seconds:
+            used = seconds / self.seconds
+        else:
+            used = max(0, step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.peak * rising * (1 + math.cos(math.pi * min(1.0, used))) / 2
 
 
-def make_optimizer(config) -> optax.GradientTransformation:
-    """Adam or Muon with `make_schedule`'s learning rate, after clipping by global norm.
+@dataclass(frozen=True)
+class Descent:
+    """How gradients become updates.
+
+    Attributes:
+        optimizer: "adam" or "muon".
+        beta1: decay of the mean of gradients.
+        beta2: decay of the mean of their squares.
+        eps: added to their root, by Adam.
+        clip: largest global norm of the gradient.
+    """
+
+    optimizer: str
+    beta1: float
+    beta2: float
+    eps: float
+    clip: float
+
+
+def make_optimizer(descent: Descent) -> optax.GradientTransformation:
+    """Adam or Muon at learning rate 1, after clipping by global norm; the step multiplies by the rate of the schedule.
 
     Muon (Jordan 2024) orthogonalises the momentum of every matrix and convolution kernel, with updates of the size of
     Adam's (Liu et al. 2025); biases and scales are left to Adam.
 
     Raises:
-        ValueError: unknown `train.optimizer`.
+        ValueError: unknown optimizer.
     """
-    schedule, betas = make_schedule(config), {"b1": config.adam_beta1, "b2": config.adam_beta2}
-    if config.optimizer == "adam":
-        update = optax.adam(schedule, **betas, eps=config.adam_eps)
-    elif config.optimizer == "muon":
-        adam_betas = {f"adam_{name}": value for name, value in betas.items()}
-        update = optax.contrib.muon(
-            schedule, **adam_betas, muon_weight_dimension_numbers=matrix_axes, consistent_rms=0.2
-        )
+    if descent.optimizer == "adam":
+        update = optax.adam(1.0, b1=descent.beta1, b2=descent.beta2, eps=descent.eps)
+    elif descent.optimizer == "muon":
+        betas = {"adam_b1": descent.beta1, "adam_b2": descent.beta2}
+        update = optax.contrib.muon(1.0, **betas, muon_weight_dimension_numbers=matrix_axes, consistent_rms=0.2)
     else:
-        raise ValueError(f"unknown train.optimizer {config.optimizer!r}; choose one of adam, muon")
-    return optax.chain(optax.clip_by_global_norm(config.clip), update)
+        raise ValueError(f"unknown train.optimizer {descent.optimizer!r}; choose one of adam, muon")
+    return optax.chain(optax.clip_by_global_norm(descent.clip), update)
 
 
-def matrix_axes(params):
+def matrix_axes(params: Params) -> Any:
     """Which axes of each parameter are the rows and columns of a matrix for Muon; None where it is not one."""
     numbers = optax.contrib.MuonDimensionNumbers
     by_rank = {2: numbers(0, 1), 4: numbers((0, 1, 2), 3)}
     return jax.tree.map(lambda p: by_rank.get(p.ndim), params)
 
 
-def init_state(model, optimizer, shape, key) -> TrainState:
-    """A fresh state: initialised parameters, their copy as average, empty optimizer moments."""
+def init_state(
+    init: Callable[[PRNGKeyArray], Params], optimizer: optax.GradientTransformation, key: PRNGKeyArray
+) -> TrainState:
+    """A fresh state: initialised parameters, their copy as average, empty optimizer moments.
+
+    Args:
+        init: key -> parameters.
+        optimizer: what `make_optimizer` returned.
+        key: PRNG key of everything that follows.
+    """
 
     # One program, as every layer would compile on its own, and hardly optimised: it runs once.
     @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-    def init(key):
+    def start(key):
         key_init, key = jax.random.split(key)
-        params = model.init(key_init, jnp.zeros((1, *shape)), jnp.ones(1))["params"]
-        return TrainState(jnp.zeros((), jnp.int32), params, params, optimizer.init(params), jax.random.key_data(key))
+        params = init(key_init)
+        step, loss, seconds = jnp.zeros((), jnp.int32), jnp.float32(jnp.nan), jnp.zeros(())
+        return TrainState(step, params, params, optimizer.init(params), jax.random.key_data(key), loss, seconds)
 
-    return init(key)
-
-
-def random_crop_and_flip(key, image, crop, flip=True):
-    """A random crop [crop, crop, C] of one image, mirrored left-right or up-down half of the time each."""
-    key_offset, key_flip = jax.random.split(key)
-    room = jnp.array([image.shape[0] - crop + 1, image.shape[1] - crop + 1])
-    offset = jax.random.randint(key_offset, (2,), 0, room)
-    patch = jax.lax.dynamic_slice(image, (offset[0], offset[1], 0), (crop, crop, image.shape[2]))
-    flips = jax.random.bernoulli(key_flip, 0.5, (2,)) & flip
-    patch = jnp.where(flips[0], patch[::-1], patch)
-    return jnp.where(flips[1], patch[:, ::-1], patch)
+    return start(key)
 
 
-def draw_from_pool(data, per_device: int) -> Callable:
-    """A function (key, pool [N, H, W, C], i) -> batch of random crops of random images of the pool."""
-
-    def draw(key, pool, i):
-        key_index, key_crop = jax.random.split(key)
-        index = jax.random.randint(key_index, (per_device,), 0, pool.shape[0])
-        crop = jax.vmap(partial(random_crop_and_flip, crop=data.crop, flip=data.flip))
-        return crop(jax.random.split(key_crop, per_device), pool[index].astype(jnp.float32))
-
-    return draw
-
-
-def take_batch(key, batches, i):
-    """The i-th of the batches [calls, N, H, W, C] that a stream delivered for one call."""
-    return batches[i]
-
-
-def make_train_step(config, loss_fn, optimizer, draw: Callable) -> Callable:
-    """A data-parallel function (state, data) -> (state, loss) that makes `train.steps_per_call` updates.
+def make_train_step(
+    loss_fn: Loss, optimizer: optax.GradientTransformation, draw: Callable, ema: float, steps_per_call: int
+) -> Callable:
+    """A data-parallel function (state, data, rates) -> state that makes `steps_per_call` updates.
 
     Every random choice is a function of (key, step, device), so a resumed run repeats the one that was not interrupted.
     The loss is NaN as well when the gradient is not finite, so that no state after such a step is ever saved.
 
     Args:
-        config: the whole configuration.
         loss_fn: (key, params, image) -> loss of one image.
         optimizer: what `make_optimizer` returned.
         draw: (key, data, i) -> images [N, H, W, C] of this device for the i-th step of a call.
+        ema: decay of the averaged parameters, once a few steps are made.
+        steps_per_call: updates of one call; `rates` holds the learning rate of each.
     """
 
-    def one_step(data, state, i):
+    def one_step(data, state, i, rate):
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         key_data, key_loss = jax.random.split(jax.random.fold_in(key, jax.lax.axis_index(parallel.AXIS)))
         batch = draw(key_data, data, i)
@@ -128,18 +177,23 @@ def make_train_step(config, loss_fn, optimizer, draw: Callable) -> Callable:
         loss, grads = jax.value_and_grad(mean_loss)(state.params)
         loss, grads = jax.lax.pmean((loss, grads), parallel.AXIS)
         finite = jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(grads)]).all()
-        loss = jnp.where(finite, loss, jnp.nan)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        decay = jnp.minimum(config.train.ema, (1 + state.step) / (10 + state.step))
-        ema = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.ema, params)
-        return TrainState(state.step + 1, params, ema, opt_state, state.key), loss
+        params = jax.tree.map(lambda p, update: p + rate * update, state.params, updates)
+        decay = jnp.minimum(ema, (1 + state.step) / (10 + state.step))
+        average = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, state.ema, params)
+        loss = jnp.where(finite, loss, jnp.nan)
+        return TrainState(state.step + 1, params, average, opt_state, state.key, loss, state.seconds)
 
-    def call(state, data):
-        if config.train.steps_per_call == 1:
+    def call(state, data, rates):
+        if steps_per_call == 1:
             # No loop: XLA's CPU backend runs convolution gradients inside a loop up to 100 times slower.
-            return one_step(data, state, 0)
-        state, loss = jax.lax.scan(partial(one_step, data), state, jnp.arange(config.train.steps_per_call))
-        return state, jnp.mean(loss)
+            return one_step(data, state, 0, rates[0])
 
-    return parallel.data_parallel(call)
+        def body(state, turn):
+            state = one_step(data, state, *turn)
+            return state, state.loss
+
+        state, losses = jax.lax.scan(body, state, (jnp.arange(steps_per_call), rates))
+        return state.replace(loss=jnp.mean(losses))
+
+    return parallel.data_parallel(call, (0, 0, None))

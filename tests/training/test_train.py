@@ -14,51 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import default
 from scoreinv import build
-from scoreinv.datasets.folders import Slice
-from scoreinv.datasets.pipeline import training_batches
+from scoreinv.datasets.pipeline import Stream, training_batches
+from scoreinv.datasets.slices import Slice
+from scoreinv.datasets.views import Views
 from scoreinv.drivers.prepare import prepare
 from scoreinv.drivers.train import train
 from scoreinv.formats import priors
 from scoreinv.scans.intensity import IntensityScale
 from scoreinv.training import optimization
+from tests.training import tiny
 
 ROOT = Path(__file__).parents[2]
-
-TINY = {
-    "data.source": "phantom",
-    "data.phantoms": 4,
-    "data.intensity": "none",
-    "data.size": 32,
-    "data.packed_size": 32,
-    "data.crop": 16,
-    "data.views": 2,
-    "data.threads": 2,
-    "data.validation_subjects": ("phantom-1",),
-    "data.validation_fraction": 0.0,
-    "data.test_fraction": 0.0,
-    "model.nf": 4,
-    "model.ch_mult": (1,),
-    "model.patch_size": 2,
-    "model.image_size": 32,
-    "train.steps": 4,
-    "train.batch_size": 4,
-    "train.warmup": 1,
-    "train.decay": "none",
-    "train.checkpoint_every": 2,
-    "train.log_every": 1,
-    "train.sample_every": 0,
-    "train.validation_images": 2,
-    "train.validation_sigmas": (0.1,),
-}
 
 
 @pytest.fixture
 def config():
-    config = default.get_config()
-    config.update_from_flattened_dict(TINY)
-    return config
+    return tiny.get_config()
 
 
 class SmallNetwork(nn.Module):
@@ -70,28 +42,23 @@ class SmallNetwork(nn.Module):
     @nn.compact
     def __call__(self, x, sigma):
         h = nn.swish(nn.Conv(32, (3, 3))(x) / sigma[:, None, None, None])
-        return nn.Conv(1, (3, 3))(nn.swish(nn.Conv(32, (3, 3))(h)))
+        return nn.Conv(x.shape[-1], (3, 3))(nn.swish(nn.Conv(32, (3, 3))(h)))
 
 
 @pytest.fixture
 def small_network(monkeypatch):
-    for room in (build, build.priors):
+    for room in (build.training, build.priors):
         monkeypatch.setattr(room, "model", lambda config: SmallNetwork())
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    config = default.get_config()
-    config.update_from_flattened_dict(TINY)
-    return str(prepare(config, tmp_path_factory.mktemp("prepared")))
+    return str(prepare(tiny.get_config(), tmp_path_factory.mktemp("prepared")))
 
 
 def run_main(workdir, *arguments, **popen):
-    flags = [f"--config.{name}={value}" for name, value in TINY.items()]
-    command = [sys.executable, str(ROOT / "main.py"), f"--config={ROOT}/configs/default.py", "--mode=train"]
-    return subprocess.Popen(
-        [*command, f"--workdir={workdir}", *flags, *arguments], stderr=subprocess.PIPE, text=True, **popen
-    )
+    command = [sys.executable, str(ROOT / "main.py"), f"--config={ROOT}/tests/training/tiny.py", "--mode=train"]
+    return subprocess.Popen([*command, f"--workdir={workdir}", *arguments], stderr=subprocess.PIPE, text=True, **popen)
 
 
 def wait_for(path, process):
@@ -189,6 +156,15 @@ def test_pictures_and_curves(small_network, config, tmp_path):
     assert build.load_prior(str(tmp_path)).shape == (32, 32, 1)
 
 
+def test_complex_images_in_views_drawn_by_the_step(small_network, config, tmp_path):
+    config.data.update({"views": 0, "native": 0.5, "phases": 0.5, "rotation": 10.0})
+    config.model.num_channels, config.train.validation_pixels = 2, (1.0,)
+    train(config, tmp_path)
+    assert build.load_prior(str(tmp_path)).shape == (32, 32, 2)
+    header, *rows = (tmp_path / "losses.csv").read_text().splitlines()
+    assert header == "step,train,0.1,x1 0.1" and [row.split(",")[0] for row in rows] == ["2", "4"]
+
+
 def test_bfloat16_is_for_convolutions_alone(config):
     config.model.dtype = "bfloat16"
     model = build.model(config.model)
@@ -208,7 +184,7 @@ def test_bfloat16_is_for_convolutions_alone(config):
         ({"train.batch_size": 0}, "train.batch_size=0"),
         ({"train.decay": "linear"}, "unknown train.decay 'linear'"),
         ({"model.dtype": "float16"}, "unknown model.dtype 'float16'; choose one of bfloat16, float32"),
-        ({"model.num_channels": 2}, "training images have 1 channel"),
+        ({"model.num_channels": 3}, r"give 1 \(real images\) or 2"),
     ],
     ids=str,
 )
@@ -228,27 +204,24 @@ def numbered_slices(count):
     ]
 
 
-@pytest.fixture
-def still(config):
-    """Augmentation that leaves constant images constant."""
-    config.data.update({"size": 8, "crop": 4, "zoom": (0.6, 0.6), "rotation": 0.0})
-    return config.data
+STILL = Views(8, (0.6, 0.6))  # leaves constant images constant
 
 
 def numbers(batch, count):
     return [round(float(np.median(image)) * count) for image in batch]
 
 
-def test_processes_share_every_epoch_and_orders_differ_between_epochs(still):
-    iterators = [training_batches(numbered_slices(12), still, 3, 0, process, 2) for process in range(2)]
+def test_processes_share_every_epoch_and_orders_differ_between_epochs():
+    streams = [Stream(3, 4, threads=2, process=process, processes=2) for process in range(2)]
+    iterators = [training_batches(numbered_slices(12), STILL, stream) for stream in streams]
     epochs = [[n for it in iterators for _ in range(2) for n in numbers(next(it), 12)] for _ in range(2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(12))
     assert epochs[0] != epochs[1]
 
 
-def test_an_iterator_goes_on_where_its_state_was_saved(still):
-    still.update({"zoom": (0.5, 1.0), "rotation": 30.0})
-    whole, resumed = (training_batches(numbered_slices(5), still, 2, 7) for _ in range(2))
+def test_an_iterator_goes_on_where_its_state_was_saved():
+    views, stream = Views(8, (0.5, 1.0), 30.0), Stream(2, 4, seed=7)
+    whole, resumed = (training_batches(numbered_slices(5), views, stream) for _ in range(2))
     for _ in range(4):
         next(whole)
     resumed.set_state(whole.get_state())
@@ -292,31 +265,25 @@ def test_sigterm_to_one_of_two_processes_stops_both_at_the_same_step(tmp_path):
     assert all(process.returncode for process in pair)
 
 
-def first_update(config, params, gradient):
-    optimizer = optimization.make_optimizer(config.train)
-    state = optimizer.init(params)
-    # The first learning rate of the warm-up is zero.
-    for _ in range(2):
-        updates, state = optimizer.update(gradient, state, params)
-    return updates
+def first_update(params, gradient, **changes):
+    descent = optimization.Descent(
+        **{"optimizer": "adam", "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "clip": 1e9} | changes
+    )
+    optimizer = optimization.make_optimizer(descent)
+    return optimizer.update(gradient, optimizer.init(params), params)[0]
 
 
-def test_muon_moves_a_kernel_by_an_orthogonal_matrix_and_a_bias_like_adam(config):
+def test_muon_moves_a_kernel_by_an_orthogonal_matrix_and_a_bias_like_adam():
     params = {"kernel": jnp.zeros((3, 3, 4, 8)), "bias": jnp.zeros(8)}
     gradient = jax.tree.map(lambda p: jax.random.normal(jax.random.key(1), p.shape), params)
-    config.train.update({"learning_rate": 1e-2, "warmup": 1, "decay": "none", "clip": 1e9})
-    config.train.optimizer = "muon"
-    muon = first_update(config, params, gradient)
-    config.train.optimizer = "adam"
-    adam = first_update(config, params, gradient)
+    muon, adam = (first_update(params, gradient, optimizer=name) for name in ("muon", "adam"))
     np.testing.assert_allclose(muon["bias"], adam["bias"], rtol=0.2)  # its Adam looks a step ahead (Nesterov)
     singular = np.linalg.svd(np.reshape(muon["kernel"], (36, 8)), compute_uv=False)
-    # 0.2 sqrt(36) times the learning rate each, as far as five Newton-Schulz steps make them equal
-    assert np.all(abs(singular / (1e-2 * 0.2 * 6) - 1) < 0.35)
+    # 0.2 sqrt(36) each, as far as five Newton-Schulz steps make them equal
+    assert np.all(abs(singular / (0.2 * 6) - 1) < 0.35)
     assert singular.max() / singular.min() < 1.8 < np.linalg.cond(np.reshape(gradient["kernel"], (36, 8)))
 
 
-def test_unknown_optimizer(config):
-    config.train.optimizer = "adamw"
+def test_unknown_optimizer():
     with pytest.raises(ValueError, match="adam, muon"):
-        optimization.make_optimizer(config.train)
+        first_update({}, {}, optimizer="adamw")
