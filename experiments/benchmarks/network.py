@@ -29,7 +29,8 @@ from configs import default, train_body_ct
 from experiments.benchmarks import published_ncsnpp
 from scoreinv import build, parallel
 from scoreinv.models.score_sde_import import import_score_sde
-from scoreinv.training import optimization
+from scoreinv.training import optimization, throughput
+from scoreinv.training.batches import draw_from_pool
 
 PAPER = {
     **{"nf": 32, "ch_mult": [1, 1, 2, 2, 2, 2, 2], "num_res_blocks": 2, "num_channels": 1, "conditional": True},
@@ -39,7 +40,6 @@ PAPER = {
     **{"scale_by_sigma": True, "data_centered": False, "init_scale": 0.0},
 }
 # Dense bfloat16 operations per second, from the makers' data sheets, by what JAX calls the device.
-PEAKS = {"H100": 989e12, "H200": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12, "A10": 125e12, "L4": 121e12}
 
 
 def networks(config):
@@ -122,28 +122,33 @@ def train_speed(changes, repeats):
     config = train_body_ct.get_config()
     config.model.update(changes["model"])
     config.train.update(changes["train"])
-    model, optimizer = build.model(config.model), optimization.make_optimizer(config.train)
+    settings, trained = build.training_settings(config), build.model(config.model)
+    optimizer, steps = optimization.make_optimizer(settings.descent), settings.steps_per_call
     crop = (config.data.crop, config.data.crop, config.model.num_channels)
-    state = optimization.init_state(model, optimizer, crop, jax.random.key(0))
-    images = np.random.default_rng(1).random((64, config.data.size, config.data.size, crop[2])).astype(np.float16)
-    draw = optimization.draw_from_pool(config.data, config.train.batch_size // jax.device_count())
-    step = optimization.make_train_step(config, build.loss(config, model)[0], optimizer, draw)
+    state = optimization.init_state(
+        lambda key: trained.init(key, jnp.zeros((1, *crop)), jnp.ones(1))["params"], optimizer, jax.random.key(0)
+    )
+    images = np.random.default_rng(1).random((64, config.data.size, config.data.size, 1)).astype(np.float16)
+    draw = draw_from_pool(
+        settings.batch_size // jax.device_count(), config.data.crop, build.appearance(config.data, crop[2])
+    )
+    step = optimization.make_train_step(build.loss(config, trained)[0], optimizer, draw, settings.ema, steps)
     state, images = parallel.replicate(state), parallel.shard(images)
+    rates = np.full(steps, config.train.learning_rate, np.float32)
     wall, cpu = time.perf_counter(), time.process_time()
-    program = step.lower(state, images).compile()
+    program = step.lower(state, images, rates).compile()
     compile_times = f"{time.perf_counter() - wall:.1f} s ({time.process_time() - cpu:.1f} s of processor)"
     seconds = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        state, loss = jax.block_until_ready(program(state, images))
+        state = jax.block_until_ready(program(state, images, rates))
         seconds.append(time.perf_counter() - start)
-    fastest, steps = min(seconds[1:]), config.train.steps_per_call
+    fastest = min(seconds[1:])
     print(f"{jax.device_count()} x {jax.devices()[0].device_kind}; model {dict(config.model)}")
-    print(
-        f"compile {compile_times}; {config.train.batch_size * steps / fastest:.1f} images/s; loss {float(loss[0]):.3f}"
-    )
+    speed = settings.batch_size * steps / fastest
+    print(f"compile {compile_times}; {speed:.1f} images/s; loss {state.loss[0].item():.3f}")
     print(f"temporary memory {program.memory_analysis().temp_size_in_bytes / 2**20:.0f} MiB per device")
-    peak = next((p for name, p in PEAKS.items() if name in jax.devices()[0].device_kind), None)
+    peak = throughput.peak(jax.devices()[0].device_kind)
     # XLA counts one pass of a loop, and one device.
     operations = program.cost_analysis()["flops"]
     print(f"{operations * steps / fastest / 1e12:.3f} Tflop/s per device by XLA's count", end="")
