@@ -42,9 +42,12 @@ class CompiledStep:
         if self._program is not None:
             return self._program(*arguments)
         start = time.perf_counter()
-        self._program = self._step.lower(*arguments).compile()
+        if jax.process_count() > 1:  # of several, `compile` takes the shapes of all processes' arguments together
+            self._program = self._step
+        else:
+            self._program = self._step.lower(*arguments).compile()
+            self._operations = self._loops * float((self._program.cost_analysis() or {}).get("flops", 0.0))
         compiled = time.perf_counter()
-        self._operations = self._loops * float((self._program.cost_analysis() or {}).get("flops", 0.0))
         result = jax.block_until_ready(self._program(*arguments))
         self._since, self._calls = time.perf_counter(), 0
         logging.info("compiled the step in %.1f s; its first run took %.2f s", compiled - start, self._since - compiled)

@@ -135,8 +135,8 @@ def test_a_kill_in_the_report_itself_is_made_up_for(tmp_path):
     with pytest.raises(MemoryError):
         train(tmp_path, 1, toy(validate=killed))
     assert not (tmp_path / "prior.safetensors").exists()
-    train(tmp_path, 1)
-    assert delivered(tmp_path)[1]["step"] == 1 and pd.read_csv(tmp_path / "losses.csv")["step"].tolist() == [1]
+    train(tmp_path, 2)
+    assert delivered(tmp_path)[1]["step"] == 2 and pd.read_csv(tmp_path / "losses.csv")["step"].tolist() == [1, 2]
 
 
 def test_rows_are_neither_lost_doubled_nor_glued_after_a_kill_and_a_damaged_checkpoint(copy, tmp_path):

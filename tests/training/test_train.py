@@ -151,7 +151,7 @@ def test_pictures_and_curves(small_network, config, tmp_path):
     train(config, tmp_path)
     assert (tmp_path / "samples" / "2.png").read_bytes()[:4] == b"\x89PNG"
     (events,) = (tmp_path / "tensorboard").iterdir()
-    for name in (b"train/loss", b"train/images_per_second", b"train/learning_rate", b"validation/sigma_0.1"):
+    for name in (b"train/loss", b"train/images_per_second", b"train/learning_rate", b"validation/0.1"):
         assert name in events.read_bytes()
     assert build.load_prior(str(tmp_path)).shape == (32, 32, 1)
 
@@ -178,7 +178,7 @@ def test_bfloat16_is_for_convolutions_alone(config):
     ("change", "message"),
     [
         ({"data.source": "folder"}, "names no folder"),
-        ({"data.packed": "missing.npz"}, "does not exist; write it with --mode=prepare"),
+        ({"data.packed": "missing.npz"}, "does not exist; expected a packed file"),
         ({"data.crop": 64}, "give 0 < crop <= size"),
         ({"data.validation_subjects": ()}, "falls into split 'validation'"),
         ({"train.batch_size": 0}, "train.batch_size=0"),
@@ -234,7 +234,6 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.mark.slow
 def launch_processes(workdir, count, devices, *arguments):
     """As many processes of one run, each with so many virtual devices."""
     env = dict(os.environ, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}", JAX_PLATFORMS="cpu")
@@ -245,6 +244,7 @@ def launch_processes(workdir, count, devices, *arguments):
     return [run_main(workdir, *arguments, *number, env=env) for number in ids]
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices_equal_one_process_of_four(tmp_path):
     for process in [*launch_processes(tmp_path / "two", 2, 2), *launch_processes(tmp_path / "one", 1, 4)]:
         _, err = process.communicate()
@@ -270,14 +270,17 @@ def first_update(params, gradient, **changes):
         **{"optimizer": "adam", "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "clip": 1e9} | changes
     )
     optimizer = optimization.make_optimizer(descent)
-    return optimizer.update(gradient, optimizer.init(params), params)[0]
+    state = optimizer.init(params)
+    for _ in range(2):  # the second update, as Muon's Adam looks a step ahead (Nesterov)
+        updates, state = optimizer.update(gradient, state, params)
+    return updates
 
 
 def test_muon_moves_a_kernel_by_an_orthogonal_matrix_and_a_bias_like_adam():
     params = {"kernel": jnp.zeros((3, 3, 4, 8)), "bias": jnp.zeros(8)}
     gradient = jax.tree.map(lambda p: jax.random.normal(jax.random.key(1), p.shape), params)
     muon, adam = (first_update(params, gradient, optimizer=name) for name in ("muon", "adam"))
-    np.testing.assert_allclose(muon["bias"], adam["bias"], rtol=0.2)  # its Adam looks a step ahead (Nesterov)
+    np.testing.assert_allclose(muon["bias"], adam["bias"], rtol=0.2)
     singular = np.linalg.svd(np.reshape(muon["kernel"], (36, 8)), compute_uv=False)
     # 0.2 sqrt(36) each, as far as five Newton-Schulz steps make them equal
     assert np.all(abs(singular / (0.2 * 6) - 1) < 0.35)
