@@ -17,23 +17,24 @@ from scoreinv.formats.dicom_files import dicom_files as find_dicom
 from scoreinv.formats.dicom_files import looks_like_dicom
 from scoreinv.formats.guard import FileError, check_bytes, one_line, reading, shown
 from scoreinv.formats.hdf5 import datasets, open_hdf5, read_dataset
+from scoreinv.formats.matlab import read_matlab
 from scoreinv.formats.numpy_arrays import open_npz, read_npy
 from scoreinv.formats.volume import PLANES, Volume
 
-VOLUME_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", *nifti.SUFFIXES, *dicom_files.SUFFIXES)
+VOLUME_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".mat", *nifti.SUFFIXES, *dicom_files.SUFFIXES)
 SUFFIXES = (*VOLUME_SUFFIXES, *pictures.SUFFIXES)
 AXES = ("0", "1", "2")
 TINY = 16
-EXPECTED = "an image: NIfTI, DICOM, MGH, npy, npz, HDF5 or a gray picture"
+EXPECTED = "an image: NIfTI, DICOM, MGH, npy, npz, HDF5, .mat or a gray picture"
 
 
 def read_image(path: str | Path, key: str = "", index: int = 0, slices: str = "") -> Volume:
     """Reads an image file, or a folder holding DICOM files.
 
     Args:
-        path: NIfTI, Analyze, MGH, DICOM, npy, npz, HDF5 or picture file; a folder of DICOM files, a DICOMDIR.
-        key: the array to take from an npz or HDF5 file, the series of a folder (its number, UID or description, or
-            attributes as "EchoTime=20"); empty: the only one there.
+        path: NIfTI, Analyze, MGH, DICOM, npy, npz, HDF5, MATLAB or picture file; a folder of DICOM files, a DICOMDIR.
+        key: the array to take from an npz, HDF5 or MATLAB file, the series of a folder (its number, UID or
+            description, or attributes as "EchoTime=20"); empty: the only one there.
         index: the volume to take from a 4-D NIfTI file.
         slices: along which axis an array has its slices: "0", "1" or "2"; or how a volume in space is cut: "axial",
             "coronal" or "sagittal". Empty: as it was acquired; of an array the first axis, unless it is plain that its
@@ -103,6 +104,10 @@ def _read(path: Path, key: str, index: int, slices: str) -> Volume:
         return _from_array(read_npy(path), path, slices)
     if name.endswith(".npz"):
         return _read_npz(path, key, slices)
+    if name.endswith(".mat"):
+        found = read_matlab(path)
+        shapes = {name: array.shape for name, array in found.items()}
+        return _from_array(found[_chosen_key(shapes, key, path)], path, slices)
     if name.endswith((".h5", ".hdf5")):
         return _read_hdf5(path, key, slices)
     if name.endswith(pictures.SUFFIXES):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from scoreinv.formats.files import write_atomically
-from scoreinv.formats.guard import Bounded, FileError, allowed_bytes, check_bytes, inflated_bytes, shown
+from scoreinv.formats.guard import DAMAGED, Bounded, FileError, allowed_bytes, check_bytes, inflated_bytes, shown
 from scoreinv.formats.volume import Geometry, Volume, layout
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".mgz", ".mgh")
@@ -76,13 +76,7 @@ def _volume(path: Path, image: Any, streams: list[Bounded], index: int, plane: s
 
 def _load(path: Path, opened: ExitStack) -> tuple[Any, list[Bounded]]:
     """The image on bounded streams, its data not read yet, and the streams, which `opened` closes."""
-    sniff = None
-    for kind in _KINDS:
-        matches, sniff = kind.path_maybe_image(str(path), sniff)
-        if matches:
-            break
-    else:
-        raise FileError(f"{shown(path)} is no NIfTI, Analyze or MGH file; {_advice(path)}")
+    kind = _kind(path, opened)
     holders = kind.filespec_to_file_map(str(path))
     streams: dict[str, Bounded] = {}
     for holder in holders.values():
@@ -96,8 +90,22 @@ def _load(path: Path, opened: ExitStack) -> tuple[Any, list[Bounded]]:
     return kind.from_file_map({k: h for k, h in holders.items() if h.fileobj}, mmap=False), list(streams.values())
 
 
-def _advice(path: Path) -> str:
-    return "BART's .hdr is a measurement: --config.measurement" if path.suffix == ".hdr" else "copy the file again"
+def _kind(path: Path, opened: ExitStack) -> Any:
+    """nibabel's class for a file, by its header; whether it is compressed its content says, not its name."""
+    header = _beside(path, ".hdr") if path.name.lower().endswith((".img", ".img.gz")) else path
+    if not header.is_file():
+        raise FileError(f"{shown(path)} needs {header.name!r} beside it; copy both files")
+    sniffed = (_stream(header, opened).read(1024), str(header))
+    for kind in _KINDS:
+        if kind.path_maybe_image(str(path), sniffed)[0]:
+            return kind
+    advice = "BART's .hdr is a measurement: --config.measurement" if path.suffix == ".hdr" else DAMAGED
+    raise FileError(f"{shown(path)} is no NIfTI, Analyze or MGH file; {advice}")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    packed = ".gz" if path.name.lower().endswith(".gz") else ""
+    return path.with_name(path.name[: len(path.name) - len(packed) - 4] + suffix + packed)
 
 
 def _stream(path: Path, opened: ExitStack) -> Bounded:

@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+import scipy.io
 from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MRImageStorage, RLELossless
 
@@ -220,6 +221,25 @@ def test_nifti_with_two_axes_pairs_and_mgh(tmp_path):
     (tmp_path / "pair.img").unlink()
     with pytest.raises(ValueError, match=r"needs 'pair\.img' beside it"):
         read_image(tmp_path / "pair.hdr")
+
+
+def test_a_name_does_not_say_whether_nifti_is_compressed(tmp_path):
+    content = nibabel.Nifti1Image(BRAIN.astype(np.int16), np.diag([-1.0, -1.0, 1.0, 1.0])).to_bytes()
+    (tmp_path / "a.nii").write_bytes(gzip.compress(content))
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    for name in ("a.nii", "a.nii.gz"):
+        np.testing.assert_array_equal(read_image(tmp_path / name).values[0], BRAIN.T)
+    (tmp_path / "scan.hdr").write_text("# Dimensions\n12 10 1 1\n")
+    with pytest.raises(ValueError, match=r"BART's \.hdr is a measurement"):
+        read_image(tmp_path / "scan.hdr")
+
+
+def test_matlab_images_have_their_slices_last(tmp_path):
+    values = np.random.default_rng(0).random((40, 36, 5))
+    scipy.io.savemat(tmp_path / "a.mat", {"volume": values, "spacing": [1.0, 2.0, 3.0], "name": "brain"})
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.mat", key="volume").values, np.float32(values).transpose(2, 0, 1)
+    )
 
 
 def test_complex_and_colour_nifti(tmp_path):
