@@ -13,6 +13,7 @@ LAYERS = [
     {"samplers", "baselines", "models", "formats"},
     {"training", "evaluation", "datasets", "scans", "simulation"},
     {"build"},
+    {"api"},
     {"drivers"},
     {"cli"},
 ]

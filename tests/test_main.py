@@ -13,6 +13,7 @@ import pytest
 from configs import default
 from scoreinv import build
 from scoreinv.build.tasks import image_shape, make_tasks
+from scoreinv.drivers import reconstruct as driver
 from scoreinv.drivers.reconstruct import reconstruct, table
 from scoreinv.drivers.train import train
 from scoreinv.formats import priors
@@ -103,7 +104,7 @@ def test_reconstruction_writes_everything(config, tmp_path):
     assert [(r["task"], r["method"]) for r in rows] == [
         (f"sub-1-{a}x", m) for a in (2, 4) for m in ("direct", "tv", "scoreinv", "scoreinv-mean")
     ]
-    assert set(rows[0]) == {"task", "method", "psnr", "ssim", "network_calls", "seconds"}
+    assert set(rows[0]) == {"task", "method", "psnr", "ssim", "network_calls", "seconds", "scale", "offset", "unit"}
     assert [row["network_calls"] for row in rows[2:4]] == [4, 3 * 4]  # three draws of 3 + 1 calls
     arrays = np.load(tmp_path / "reconstructions.npz")
     truth, ours = arrays["sub-1-2x/truth"], arrays["sub-1-2x/scoreinv"]
@@ -112,10 +113,45 @@ def test_reconstruction_writes_everything(config, tmp_path):
     assert arrays["sub-1-2x/scoreinv-std"].max() > 0
     assert {p.name for p in tmp_path.iterdir()} == {
         "metrics.json",
+        "reconstruct.json",
         "reconstructions.npz",
         "sub-1-2x.png",
         "sub-1-4x.png",
     }
+
+
+def test_finished_tasks_are_kept_and_another_seed_is_refused(config, tmp_path, monkeypatch):
+    config.baselines = ("direct",)
+    config.operator.acceleration = (2.0, 4.0)
+
+    def stop_at(name):
+        def write(workdir, task, *rest):
+            if task.name == name:
+                raise KeyboardInterrupt
+            return whole(workdir, task, *rest)
+
+        return write
+
+    whole = driver._write
+    monkeypatch.setattr(driver, "_write", stop_at("sub-1-4x"))
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(config, tmp_path)
+    first = json.loads((tmp_path / "metrics.json").read_text())
+    assert {row["task"] for row in first} == {"sub-1-2x"}
+    monkeypatch.setattr(driver, "_write", stop_at("sub-1-2x"))
+    rows = reconstruct(config, tmp_path)
+    assert rows[: len(first)] == first and {row["task"] for row in rows} == {"sub-1-2x", "sub-1-4x"}
+    names = set(np.load(tmp_path / "reconstructions.npz"))
+    assert {f"sub-1-{a}x/scoreinv" for a in (2, 4)} <= names
+    for change, message in [
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"sampler.batch_size": 3}, "sampler.batch_size was 2, is 3"),
+        ({"operator.noise_std": 0.1}, "the data of sub-1-2x was"),
+    ]:
+        other = config.copy_and_resolve_references()
+        other.update_from_flattened_dict(change)
+        with pytest.raises(ValueError, match=message):
+            reconstruct(other, tmp_path)
 
 
 def test_columns_of_the_table_stand_apart_however_long_a_name():
@@ -145,7 +181,9 @@ def test_ct_and_a_measurement_file(config, tmp_path):
     rows = reconstruct(config, tmp_path / "out")
     assert all(row["psnr"] is None for row in rows)
     arrays = np.load(tmp_path / "out" / "reconstructions.npz")
-    tv = arrays["scan/tv"] / arrays["scan/tv"].max()
+    tv = arrays["scan/tv"]
+    assert 0.7 * 7 < tv.max() / truth.max() < 1.3 * 7  # in the unit of the data
+    assert rows[0]["scale"] == pytest.approx(arrays["scan/scale"]) and 0.5 < rows[0]["scale"] < 10
     assert np.corrcoef(tv.ravel(), truth.ravel())[0, 1] > 0.9
 
 

@@ -3,7 +3,7 @@
 import difflib
 import math
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -44,6 +44,12 @@ def check_config(config, mode: str) -> None:
             check_config(part, mode)
         except ValueError as error:
             raise ValueError(f"parts.{name}: {error}") from error
+
+
+def check_values(values: Mapping[str, Any]) -> None:
+    """Refuses values of fields, by their names with sections; see `check_config`."""
+    for name, value in values.items():
+        _check_one(name, value)
 
 
 def _optional(config) -> Iterator[str]:

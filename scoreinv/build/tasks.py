@@ -19,26 +19,37 @@ from scoreinv.formats.volume import Geometry
 from scoreinv.operators.base import Measurement, check_measurement
 from scoreinv.prior import Prior, padded, side_multiple
 from scoreinv.scans.intensity import IntensityScale, doubts, intensity_scale
+from scoreinv.scans.scan import Scan
 
 
 class Task(NamedTuple):
     """One image under one operator.
 
     Attributes:
-        name: names its rows and figure.
-        truth: the image, where the measurement was simulated from one.
-        measurement: what the methods get, and all they get.
-        scale: the measurement was divided by this number to bring the image to [0, 1].
+        scan: what the methods get, and all they get; its name is the task's.
+        truth: the image in [0, 1], where the measurement was simulated from one.
+        intensity: maps that image back to the unit of its file.
         metal: 1 on pixels of metal [H, W, 1]; they are zeroed in what is compared and white in what is shown.
         uncorrected: the scanner's own image, shown and compared beside those of the methods.
+        unit: of the image's file, where `intensity` is given.
     """
 
-    name: str
-    truth: Float[Array, "H W C"] | None
-    measurement: Measurement
-    scale: float
+    scan: Scan
+    truth: Float[Array, "H W C"] | None = None
+    intensity: IntensityScale | None = None
     metal: Float[Array, "H W 1"] | None = None
     uncorrected: Float[Array, "H W 1"] | None = None
+    unit: str = ""
+
+    @property
+    def name(self) -> str:
+        """Names its rows and figure."""
+        return self.scan.name
+
+    @property
+    def measurement(self) -> Measurement:
+        """The data, scaled so that the image lies in [0, 1]."""
+        return self.scan.measurement
 
 
 class LoadedImage(NamedTuple):
@@ -48,11 +59,13 @@ class LoadedImage(NamedTuple):
         image: [H, W, 1] in [0, 1].
         scale: maps it back to the file's unit.
         geometry: where it lies, where the file says so.
+        unit: of the file's values, "HU" or "".
     """
 
     image: Float[np.ndarray, "H W 1"]
     scale: IntensityScale
     geometry: Geometry | None
+    unit: str = ""
 
 
 def make_tasks(config) -> tuple[Prior, list[Task]]:
@@ -72,9 +85,9 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
         path = Path(config.measurement)
         scans = retrospective_scans(path, config) if config.scan.retrospective else [(read_scan(path, config), None)]
         shape = image_shape(scans[0][0].measurement)
-        prior = build.fit_channels(padded(prior), shape[2], config.sampler.complex_prior)
+        prior = fitted_prior(config, prior, shape)
         _say_resolution(prior, shape)
-        tasks = [Task(scan.name, image, scan.measurement, scan.scale) for scan, image in scans]
+        tasks = [Task(scan, image) for scan, image in scans]
     else:
         tasks = [task for name in config.images for task in _simulated(config, prior, name)]
     for task in tasks:
@@ -92,6 +105,26 @@ def image_shape(measurement: Measurement) -> tuple[int, int, int]:
     return jax.eval_shape(measurement.operator.adjoint, measurement.y).shape
 
 
+def fitted_prior(config, prior: Prior, shape: tuple[int, int, int]) -> Prior:
+    """The prior for measured images of `shape`, which stay at their own resolution; itself where it takes them already.
+
+    Raises:
+        ValueError: another number of channels than the prior serves.
+    """
+    if prior.shape[2] == shape[2] and _takes(prior, shape):
+        return prior
+    return build.fit_channels(padded(prior), shape[2], config.sampler.complex_prior)
+
+
+def _takes(prior: Prior, shape: tuple[int, int, int]) -> bool:
+    """Whether the network takes images of these sides."""
+    try:
+        jax.eval_shape(prior.score_fn, jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct((), jnp.float32))
+    except ValueError:
+        return False
+    return True
+
+
 def load_image(name: str, config) -> LoadedImage:
     """A bundled example by name, or one slice of a file, scaled as the `data` section says; what is guessed is logged.
 
@@ -100,7 +133,9 @@ def load_image(name: str, config) -> LoadedImage:
     """
     if name in EXAMPLES:
         example = EXAMPLES[name]()
-        return LoadedImage(example.image, example.scale, None)
+        if example.modality == "CT":
+            example = EXAMPLES[name](*config.data.window)
+        return LoadedImage(example.image, loaded.scale, None, loaded.unit)
     if not Path(name).exists() and not Path(name).suffix:
         raise ValueError(f"unknown image {name!r}; choose one of {', '.join(sorted(EXAMPLES))}, or give a file")
     data = config.data
@@ -119,7 +154,7 @@ def load_image(name: str, config) -> LoadedImage:
         logging.warning("%s: %s", name, note)
     geometry = None if volume.geometry is None else volume.geometry.of_slice(index)
     clip = not build.holds_metal(config.operator)
-    return LoadedImage(scale.to_unit(volume.values[index], clip)[..., None], scale, geometry)
+    return LoadedImage(scale.to_unit(volume.values[index], clip)[..., None], scale, geometry, volume.unit)
 
 
 def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str, oversample: int) -> Float[np.ndarray, "h w C"]:
@@ -149,17 +184,20 @@ def _simulated(config, prior: Prior, name: str) -> list[Task]:
     oversample = config.operator.oversample
     if oversample < 1:
         raise ValueError(f"operator.oversample={oversample}; give 1 (the operator's own model) or a larger integer")
-    fine = jnp.asarray(to_grid(load_image(name, config).image, prior, name, oversample))
+    loaded = load_image(name, config)
+    fine = jnp.asarray(to_grid(loaded.image, prior, name, oversample))
     shape = (fine.shape[0] // oversample, fine.shape[1] // oversample, fine.shape[2])
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise_std = config.operator.noise_std
     if not 0 <= noise_std < np.inf:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     stem = Path(name).name.split(".")[0]
+    geometry = loaded.geometry and loaded.geometry.resampled(loaded.image.shape[:2], shape[:2])
     tasks = []
     for label, operator in build.operators(config.operator, shape, mask_key):
         made = build.scanner(config, operator, shape)(noise_key, fine)
-        tasks.append(Task(f"{stem}-{label}", made.truth, made.measurement, 1.0, made.metal, made.uncorrected))
+        scan = Scan(f"{stem}-{label}", made.measurement, geometry=geometry)
+        tasks.append(Task(scan, made.truth, loaded.scale, made.metal, made.uncorrected, loaded.unit))
     return tasks
 
 

@@ -25,13 +25,15 @@ class Example:
         image: [H, W, 1] in [0, 1].
         scale: maps `image` back to the scanner's unit (Hounsfield units for CT).
         spacing: (row, column) pixel spacing in mm.
-        modality: "CT" or "MR".
+        modality: "CT" or "MR"; "" where a file does not say.
+        unit: of the scanner's numbers, "HU" or "".
     """
 
     image: Float[np.ndarray, "H W 1"]
     scale: IntensityScale
     spacing: tuple[float, float]
     modality: str
+    unit: str = ""
 
 
 def _shipped(package: str, *parts: str) -> Volume:
@@ -59,7 +61,7 @@ def brain_mri(slice_index: int = 12) -> Example:
 def _ct(file: str, low: float, high: float) -> Example:
     volume = _shipped("pydicom", "data", "test_files", file)
     unit, scale = to_unit_range(volume.values, "ct_window", low, high)
-    return Example(unit[0, :, :, None], scale, volume.spacing, volume.modality)
+    return Example(unit[0, :, :, None], scale, volume.spacing, volume.modality, volume.unit)
 
 
 def head_ct(low: float = -1024.0, high: float = 1024.0) -> Example:

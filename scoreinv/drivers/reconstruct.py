@@ -1,27 +1,30 @@
 """Reconstruction driver: images or measurements in; table, metrics.json, reconstructions.npz and figures out."""
 
+import hashlib
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.traverse_util
 import jax
-import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from scoreinv import build, parallel
+from scoreinv import api, build
 from scoreinv.build.tasks import Task, make_tasks
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.figures import panel
-from scoreinv.evaluation.uncertainty import maps
-from scoreinv.formats.files import write_atomically
+from scoreinv.evaluation.rows import claim_settings
+from scoreinv.formats.files import add_arrays, write_atomically
 from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.prior import Prior
+
+SECTIONS = ("seed", "sampler", "baselines", "baseline_settings")
 
 
 class Result(NamedTuple):
@@ -35,58 +38,85 @@ class Result(NamedTuple):
     first: Float[Array, "H W C"] | None = None
 
 
+Method = Callable[[Measurement, tqdm], Result]
+
+
 def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     """Reconstructs every task of a configuration with the baselines and the sampler it names.
 
     Args:
         config: the whole configuration; `config.parts`, when not empty, holds several to run in turn.
-        workdir: receives `metrics.json`, `reconstructions.npz` and one figure `<task>.png` each.
+        workdir: receives `metrics.json`, `reconstructions.npz`, one figure `<task>.png` each, and in `reconstruct.json`
+            what they were made with. A task is written when it is done; called again, those that are there are skipped.
 
     Returns:
         The rows of `metrics.json`; where the sampler draws several images, `scoreinv` is the first and `scoreinv-mean`
         their mean.
 
     Raises:
-        ValueError: anything wrong with the input, before anything is computed or written.
+        ValueError: anything wrong with the input, before anything is computed or written; a work directory of another
+            seed, sampler, prior or data.
     """
-    parts = list(config.parts.values()) or [config]
-    runs = [(part, *make_tasks(part)) for part in parts]
-    rows: list[dict[str, Any]] = []
-    arrays: dict[str, Any] = {}
-    figures = []
-    total = sum((len(part.baselines) + part.sampler.samples) * len(tasks) for part, _, tasks in runs)
+    parts = dict(config.parts) or {"": config}
+    runs = [(name, part, *make_tasks(part)) for name, part in parts.items()]
+    for name, part, prior, tasks in runs:
+        claim_settings(workdir / "reconstruct.json", settings_of(name, part, prior, tasks))
+    rows = _finished(workdir)
+    total = sum((len(part.baselines) + part.sampler.samples) * len(tasks) for _, part, _, tasks in runs)
     with tqdm(total=total, desc="reconstructing", unit="image") as bar:
-        for part, prior, tasks in runs:
+        for _, part, prior, tasks in runs:
             methods = methods_of(part, prior)
             for task in tasks:
+                if any(row["task"] == task.name for row in rows):
+                    bar.update(len(part.baselines) + part.sampler.samples)
+                    logging.info("%s is there already", task.name)
+                    continue
                 results = _given(task) | {name: run(task.measurement, bar) for name, run in methods.items()}
                 results = _with_one_draw(results, part.sampler.samples)
                 rows += [_row(task, name, result) for name, result in results.items()]
-                arrays |= _arrays(task, results)
-                figures.append((task, results))
-    for task, results in figures:
-        write_atomically(workdir / f"{task.name}.png", partial(_figure, task, results))
-    write_atomically(workdir / "reconstructions.npz", lambda path: np.savez_compressed(path, **arrays))
-    write_atomically(workdir / "metrics.json", lambda path: path.write_text(json.dumps(rows, indent=1) + "\n"))
+                _write(workdir, task, results, rows)
     print(table(rows))
     print(f"figures, reconstructions.npz and metrics.json are in {workdir}")
     return rows
 
 
-def methods_of(config, prior: Prior) -> dict[str, Callable[[Measurement, tqdm], Result]]:
+def settings_of(name: str, config, prior: Prior, tasks: list[Task]) -> dict[str, Any]:
+    """All that decides what is written of the tasks of one part, flat; of prior and data the digests."""
+    nested = {section: value for section, value in config.to_dict().items() if section in SECTIONS}
+    flat = flax.traverse_util.flatten_dict(nested, sep=".") | {"prior": digest(prior)}
+    flat |= {f"the data of {task.name}": digest(task.measurement) for task in tasks}
+    return {f"{name}.{field}" if name else field: value for field, value in flat.items()}
+
+
+def digest(tree: Any) -> str:
+    """Of the numbers in a pytree."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        found.update(np.asarray(leaf).tobytes())
+    return found.hexdigest()
+
+
+def _finished(workdir: Path) -> list[dict[str, Any]]:
+    """The rows of tasks that are done."""
+    path = workdir / "metrics.json"
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def _write(workdir: Path, task: Task, results: dict[str, Result], rows: list[dict[str, Any]]) -> None:
+    """Writes what belongs to one task; its rows come last, and say that it is done."""
+    write_atomically(workdir / f"{task.name}.png", partial(_figure, task, results))
+    add_arrays(workdir / "reconstructions.npz", _arrays(task, results))
+    write_atomically(workdir / "metrics.json", lambda path: path.write_text(json.dumps(rows, indent=1) + "\n"))
+
+
+def methods_of(config, prior: Prior) -> dict[str, Method]:
     """Every method of a configuration as (measurement, progress bar) -> Result."""
-    methods: dict[str, Callable[[Measurement, tqdm], Result]] = {}
+    methods: dict[str, Method] = {}
     for name in config.baselines:
         method = build.baseline(config, name)
-        run = compiled_once(lambda measurement, key, method=method: method(key, measurement))
+        run = api.compiled_once(lambda measurement, key, method=method: method(key, measurement))
         methods[name] = partial(_run_baseline, run)
-    make, settings = build.sampler(config.sampler)
-
-    def draw(shared, key):
-        prior, settings, measurement = shared
-        return make(prior, settings)(key, measurement)
-
-    methods["scoreinv"] = partial(_run_sampler, config, make, compiled_once(draw), prior, settings)
+    methods["scoreinv"] = partial(_run_sampler, config, prior)
     return methods
 
 
@@ -104,44 +134,16 @@ def _with_one_draw(results: dict[str, Result], samples: int) -> dict[str, Result
     return results | {"scoreinv": one, "scoreinv-mean": mean}
 
 
-def compiled_once(fn: Callable) -> Callable:
-    """(shared, *batch) -> (results, seconds without compilation), compiled at the first call of each shape."""
-    programs: dict[Any, Callable] = {}
-
-    def run(shared, *batch):
-        leaves, structure = jax.tree.flatten((shared, batch))
-        signature = (structure, tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
-        if signature not in programs:
-            programs[signature] = parallel.compile_batch(fn, shared, *batch)
-        started = time.perf_counter()
-        result = jax.block_until_ready(programs[signature](shared, *batch))
-        return result, time.perf_counter() - started
-
-    return run
-
-
 def _run_baseline(run, measurement: Measurement, bar: tqdm) -> Result:
     image, seconds = run(measurement, jax.random.split(jax.random.key(0), 1))
     bar.update()
     return Result(image[0], None, 0, seconds)
 
 
-def _run_sampler(config, make, run, prior, settings, measurement: Measurement, bar: tqdm) -> Result:
-    samples = config.sampler.samples
-    size = min(samples, config.sampler.batch_size * jax.local_device_count())
-    keys = jax.random.split(jax.random.key(config.seed), -(-samples // size) * size)
-    calls = build.network_calls(make, settings)
-    drawn, seconds = [], 0.0
-    for start in range(0, samples, size):
-        images, spent = run((prior, settings, measurement), keys[start : start + size])
-        drawn.append(images)
-        seconds += spent
-        bar.update(min(size, samples - start))
-    images = jnp.concatenate(drawn)[:samples]
-    if samples == 1:
-        return Result(images[0], None, calls, seconds)
-    mean, std, quantiles = maps(images, tuple(config.sampler.quantiles))
-    return Result(mean, std, calls * samples, seconds, quantiles, images[0])
+def _run_sampler(config, prior: Prior, measurement: Measurement, bar: tqdm) -> Result:
+    made = api.reconstruct(measurement, prior, seed=config.seed, progress=bar.update, **config.sampler)
+    first = None if made.std is None else made.draws[0]
+    return Result(made.image, made.std, made.network_calls, made.seconds, made.quantiles, first)
 
 
 def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
@@ -155,7 +157,14 @@ def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
         "ssim": None if truth is None else round(float(metrics.ssim(image, truth)), 5),
         "network_calls": result.network_calls,
         "seconds": round(result.seconds, 3),
+        **_unit(task),
     }
+
+
+def _unit(task: Task) -> dict[str, Any]:
+    """How an image of [0, 1] becomes one in the unit of the data."""
+    scale = task.scan if task.intensity is None else task.intensity
+    return {"scale": scale.scale, "offset": scale.offset, "unit": task.unit or task.scan.unit}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -179,18 +188,23 @@ def _cell(value, best, name):
 
 
 def _arrays(task: Task, results: dict[str, Result]) -> dict[str, np.ndarray]:
-    """What reconstructions.npz holds of a task, by name `<task>/<what>`."""
-    arrays = {
-        f"{task.name}/{method}": np.asarray(insert_metal(result.mean, task.metal)) for method, result in results.items()
-    }
+    """What reconstructions.npz holds of a task, by name `<task>/<what>`.
+
+    Images of a measurement are in its own unit, those of a simulated one in [0, 1] as the image was.
+    """
+    scale, offset = task.scan.scale, task.scan.offset
+    images = {method: insert_metal(result.mean, task.metal) for method, result in results.items()}
+    arrays = {f"{task.name}/{method}": np.asarray(scale * image + offset) for method, image in images.items()}
+    arrays |= {f"{task.name}/{name}": np.asarray(value) for name, value in _unit(task).items()}
     arrays[f"{task.name}/mask"] = np.asarray(task.measurement.operator.mask)
     if task.truth is not None:
         arrays[f"{task.name}/truth"] = np.asarray(task.truth)
     if task.metal is not None:
         arrays[f"{task.name}/metal"] = np.asarray(task.metal)
-    if results["scoreinv"].std is not None:
-        arrays[f"{task.name}/scoreinv-std"] = np.asarray(results["scoreinv"].std)
-        arrays[f"{task.name}/scoreinv-quantiles"] = np.asarray(results["scoreinv"].quantiles)
+    ours = results["scoreinv"]
+    if ours.std is not None and ours.quantiles is not None:
+        arrays[f"{task.name}/scoreinv-std"] = np.asarray(scale * ours.std)
+        arrays[f"{task.name}/scoreinv-quantiles"] = np.asarray(scale * ours.quantiles + offset)
     return arrays
 
 

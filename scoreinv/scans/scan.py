@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scoreinv.formats.volume import Geometry
 from scoreinv.operators.base import LinearOperator, Measurement, check_mask
 
 
@@ -20,6 +21,7 @@ class Scan:
         offset: see `scale`.
         unit: of the image: that of the data where "" ("HU", "1/mm").
         spacing: (row, column) pixel spacing in mm; None where nothing says it.
+        geometry: where the image lies, and the files it is from; None where nothing says it.
         notes: what was recognised, guessed or done about the data, one line each.
     """
 
@@ -29,6 +31,7 @@ class Scan:
     offset: float = 0.0
     unit: str = ""
     spacing: tuple[float, float] | None = None
+    geometry: Geometry | None = None
     notes: tuple[str, ...] = ()
 
 
