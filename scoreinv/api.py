@@ -47,6 +47,10 @@ class Reconstruction:
         geometry: where the image lies and what it is from; None where the data say neither that nor the pixel spacing.
         network_calls: evaluations of the network, all draws together.
         seconds: time of the draws without compilation.
+
+    >>> result = scoreinv.reconstruct(measurement, prior, samples=2, steps=3)
+    >>> bool((result.low <= result.image).all() and (result.image <= result.high).all())
+    True
     """
 
     image: Images
@@ -99,6 +103,10 @@ def read_scan(path: str | Path, fields: Mapping[str, Any] | None = None) -> Scan
 
     Raises:
         ValueError: a file that cannot be read or holds no measurement; an unknown field.
+
+    >>> scan = scoreinv.read_scan("scan.npz", {"operator.noise_std": 0.01})
+    >>> scan.measurement.y.shape
+    (8, 8)
     """
     config = default_config()
     check_values(fields or {})
@@ -132,6 +140,10 @@ def reconstruct(
 
     Raises:
         ValueError: a scan, prior, method or field that cannot be used.
+
+    >>> result = scoreinv.reconstruct("scan.npz", prior, method="dpir", samples=2, seed=0, steps=3)
+    >>> result.image.shape, result.draws.shape, result.network_calls
+    ((8, 8, 2), (2, 8, 8, 2), 8)
     """
     scan = read_scan(scan) if isinstance(scan, str | Path) else scan
     scan = Scan("", scan) if isinstance(scan, Measurement) else scan

@@ -27,6 +27,9 @@ class Prior:
         sde: the forward diffusion the score belongs to.
         score_fn: (x [H, W, C], t []) -> grad_x log p_t(x) [H, W, C], for one image.
         shape: (H, W, C) of the training images. Other H and W work as far as the network allows.
+
+    >>> prior.shape, prior.score_fn(image, jnp.float32(0.5)).shape
+    ((8, 8, 1), (8, 8, 1))
     """
 
     sde: SDE

@@ -1,10 +1,12 @@
 """What `import scoreinv` offers: names, and from a file to an image with an interval in six lines."""
 
+import doctest
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import nibabel
 import numpy as np
 import pytest
@@ -32,6 +34,25 @@ def measurement():
     image = 0.5 + 0.1 * jax.random.normal(jax.random.key(1), (8, 8, 1))
     operator = scoreinv.LinearOperator(equispaced_mask((8, 8), 2, 0.25), FourierTransform())
     return scoreinv.simulate(jax.random.key(2), operator, image, 0.01)
+
+
+@pytest.fixture(scope="module")
+def case(measurement, tmp_path_factory):
+    """What the examples in the docstrings call `prior`, `image`, `measurement`, `key`, `times` and "scan.npz"."""
+    prior, folder = gaussian_prior(), tmp_path_factory.mktemp("examples")
+    np.savez(folder / "scan.npz", kspace=np.asarray(measurement.y), mask=np.asarray(measurement.operator.mask))
+    times = scoreinv.geometric_times(prior.sde, 3, sigma_min=0.1, sigma_max=1.0)
+    names = {"jax": jax, "jnp": jnp, "scoreinv": scoreinv, "prior": prior, "measurement": measurement, "times": times}
+    return names | {"key": jax.random.key(0), "image": jnp.full((8, 8, 1), 0.5)}, folder
+
+
+@pytest.mark.parametrize("name", sorted(set(scoreinv.__all__) - {"__version__"}))
+def test_every_exported_name_has_an_example_that_runs(name, case, monkeypatch):
+    names, folder = case
+    monkeypatch.chdir(folder)
+    tests = doctest.DocTestFinder(recurse=False).find(getattr(scoreinv, name), name, module=False, globs=names)
+    assert tests and tests[0].examples, f"{name} has no example"
+    assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(tests[0]).failed == 0
 
 
 def test_names_load_on_first_use_and_are_listed():

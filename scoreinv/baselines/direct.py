@@ -8,6 +8,9 @@ def direct() -> Reconstruct:
 
     Returns:
         (key, measurement) -> image [H, W, C]; the key is not used.
+
+    >>> scoreinv.direct()(key, measurement).shape
+    (8, 8, 1)
     """
 
     def reconstruct(key, measurement):

@@ -41,6 +41,9 @@ def wavelet(*, lam: Scalar = 1e-4, iterations: int = 200, levels: int = 4) -> Re
 
     Raises:
         ValueError: an odd image side.
+
+    >>> jax.jit(scoreinv.wavelet(lam=0.003, iterations=5, levels=1))(key, measurement).shape
+    (8, 8, 1)
     """
 
     def reconstruct(key, measurement):

@@ -143,6 +143,9 @@ def load_prior(name_or_path: str, remat: bool = False) -> Prior:
 
     Raises:
         ValueError: unknown name, or a file that is not a prior.
+
+    >>> scoreinv.load_prior("brain-mri").shape
+    (128, 128, 1)
     """
     folder = Path(name_or_path)
     if (folder / "config.json").is_file():

@@ -52,6 +52,9 @@ def brain_mri(slice_index: int = 12) -> Example:
 
     Args:
         slice_index: 0 to 23, from inferior to superior; 12 crosses the lateral ventricles.
+
+    >>> scoreinv.brain_mri().image.shape
+    (96, 128, 1)
     """
     volume = _shipped("nibabel", "tests", "data", "example4d.nii.gz")
     unit, scale = to_unit_range(volume.values, "percentile")
@@ -70,6 +73,9 @@ def head_ct(low: float = -1024.0, high: float = 1024.0) -> Example:
     Args:
         low: HU mapped to 0.
         high: HU mapped to 1.
+
+    >>> scoreinv.head_ct().unit
+    'HU'
     """
     return _ct("J2K_pixelrep_mismatch.dcm", low, high)
 

@@ -53,6 +53,9 @@ def psnr(x: Image, truth: Image, region: Region | None = None) -> Float[Array, "
 
     Returns:
         dB; infinite for equal images.
+
+    >>> round(float(scoreinv.psnr(image + 0.1, image)), 2)
+    20.0
     """
     return -10 * jnp.log10(_mean((_gray(x) - _gray(truth)) ** 2, region))
 
@@ -67,6 +70,9 @@ def rmse(x: Image, truth: Image, region: Region | None = None) -> Float[Array, "
 
     Returns:
         The error; for two channels that of the complex values.
+
+    >>> round(float(scoreinv.rmse(image + 0.1, image)), 3)
+    0.1
     """
     return jnp.sqrt(_mean(magnitude(x - truth) ** 2, region))
 
@@ -97,6 +103,10 @@ def ssim(x: Image, truth: Image, region: Region | None = None) -> Float[Array, "
 
     Raises:
         ValueError: an image side below 11 pixels.
+
+    >>> image = scoreinv.brain_mri().image
+    >>> round(float(scoreinv.ssim(image, image)), 3)
+    1.0
     """
     a, b = _gray(x), _gray(truth)
     if min(a.shape) < 2 * _RADIUS + 1:

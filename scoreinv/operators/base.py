@@ -65,6 +65,11 @@ class LinearOperator:
     Attributes:
         mask: 1 where a coefficient is measured, 0 elsewhere; broadcasts to the coefficients.
         transform: the full transform T.
+
+    >>> mask = scoreinv.equispaced_mask((8, 8), 2, 0.25)
+    >>> operator = scoreinv.LinearOperator(mask, scoreinv.FourierTransform())
+    >>> operator(image).shape, operator.inverse(operator(image)).shape
+    ((8, 8), (8, 8, 1))
     """
 
     # JAX also fills the fields of a pytree with batches and placeholders; the annotations describe a single one.
@@ -98,6 +103,10 @@ class Measurement(NamedTuple):
 
     `noise_std` is the standard deviation of each real number measured (of the real and of the imaginary part
     separately for k-space), in the unit of `y`.
+
+    >>> y, operator, noise_std = measurement
+    >>> scoreinv.Measurement(2 * y, operator, 2 * noise_std).noise_std.item()
+    0.02
     """
 
     y: Coefficients
@@ -130,6 +139,10 @@ def simulate(
 
     Raises:
         ValueError: see `forward_model`.
+
+    >>> measured = scoreinv.simulate(key, measurement.operator, image, noise_std=0.01)
+    >>> bool((measured.y[:, 1] == 0).all()), round(float(measured.noise_std), 3)
+    (True, 0.01)
     """
     y = operator.mask * forward_model(operator.transform, oversample).forward(x)
     parts = (2, *y.shape) if jnp.iscomplexobj(y) else (1, *y.shape)

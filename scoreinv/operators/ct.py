@@ -172,6 +172,10 @@ def radon_transform(
 
     Raises:
         ValueError: no view, or a non-positive size.
+
+    >>> angles = scoreinv.uniform_angles(4)
+    >>> scoreinv.radon_transform(angles, (8, 8), detectors=12).forward(image).shape
+    (4, 12)
     """
     angles, offset = np.asarray(angles, np.float64), np.asarray(offset, np.float64)
     reach = float(np.abs(offset).max(initial=0.0))
@@ -232,7 +236,11 @@ def equalizer(angles: Float[np.ndarray, " views"], n: int, pitch: float) -> Floa
 
 
 def uniform_angles(views: int) -> Float[Array, " views"]:
-    """`views` equispaced angles in [0, pi), radians."""
+    """`views` equispaced angles in [0, pi), radians.
+
+    >>> [round(float(angle), 3) for angle in scoreinv.uniform_angles(4)]
+    [0.0, 0.785, 1.571, 2.356]
+    """
     return jnp.pi * jnp.arange(views) / views
 
 
@@ -248,6 +256,9 @@ def sparse_view_mask(views_total: int, views: int) -> Float[Array, "views 1"]:
 
     Raises:
         ValueError: views below 1 or above views_total.
+
+    >>> scoreinv.sparse_view_mask(8, 4)[:, 0].tolist()
+    [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0]
     """
     if not 1 <= views <= views_total:
         raise ValueError(f"{views} views of {views_total}; give a number from 1 to {views_total}")

@@ -58,6 +58,10 @@ class FourierTransform:
 
     Attributes:
         channels: 1 for real images, 2 for complex ones.
+
+    >>> kspace = scoreinv.FourierTransform().forward(image)
+    >>> kspace.shape, kspace.dtype.name
+    ((8, 8), 'complex64')
     """
 
     __no_type_check__ = True  # see LinearOperator
@@ -129,6 +133,10 @@ class SenseTransform:
         coils: coil sensitivities [coils, H, W], or several sets [sets, coils, H, W] that are orthogonal at every pixel.
         channels: 1 for real images, 2 for complex ones, 2 for each set where there are several.
         steps: conjugate-gradient steps of the pseudo-inverse.
+
+    >>> coils = jnp.ones((4, 8, 8), jnp.complex64) / 2
+    >>> scoreinv.SenseTransform(coils).forward(image).shape
+    (4, 8, 8)
     """
 
     __no_type_check__ = True  # see LinearOperator
@@ -187,6 +195,9 @@ def equispaced_mask(
 
     Raises:
         ValueError: acceleration below 1 or above the number of lines, or a centre larger than the lines allowed.
+
+    >>> scoreinv.equispaced_mask((8, 8), 2, 0.25)[0].tolist()
+    [1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.0]
     """
     lines = shape[axis]
     center = _center_lines(lines, acceleration, center_fraction)
@@ -218,6 +229,9 @@ def random_mask(
 
     Raises:
         ValueError: as `equispaced_mask`.
+
+    >>> int(scoreinv.random_mask(key, (8, 8), 2, 0.25)[0].sum())
+    4
     """
     lines = shape[axis]
     center = _center_lines(lines, acceleration, center_fraction)
@@ -249,6 +263,9 @@ def variable_density_mask(
 
     Raises:
         ValueError: as `equispaced_mask`.
+
+    >>> int(scoreinv.variable_density_mask(key, (8, 8), 2, 0.25)[0].sum())
+    4
     """
     size = shape[0] * shape[1]
     center = _center_lines(size, acceleration, center_fraction)

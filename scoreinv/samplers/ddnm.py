@@ -34,6 +34,9 @@ def ddnm(
 
     Returns:
         The sampler, (key, measurement) -> image [H, W, C].
+
+    >>> jax.jit(scoreinv.ddnm(prior, times=times))(key, measurement).shape
+    (8, 8, 1)
     """
 
     def method(measurement):

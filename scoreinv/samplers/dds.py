@@ -34,6 +34,9 @@ def dds(
 
     Returns:
         The sampler, (key, measurement) -> image [H, W, C].
+
+    >>> jax.jit(scoreinv.dds(prior, times=times, eta=0.85))(key, measurement).shape
+    (8, 8, 1)
     """
 
     def method(measurement):

@@ -35,6 +35,9 @@ def diffpir(
 
     Returns:
         The sampler, (key, measurement) -> image [H, W, C].
+
+    >>> jax.jit(scoreinv.diffpir(prior, times=times))(key, measurement).shape
+    (8, 8, 1)
     """
 
     def method(measurement):

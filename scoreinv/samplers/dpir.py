@@ -39,6 +39,9 @@ def dpir(
 
     Returns:
         (key, measurement) -> image [H, W, C].
+
+    >>> jax.jit(scoreinv.dpir(prior, times=times))(key, measurement).shape
+    (8, 8, 1)
     """
 
     def method(measurement):

@@ -48,6 +48,9 @@ def song2022(
 
     Returns:
         The sampler, (key, measurement) -> image [H, W, C].
+
+    >>> jax.jit(scoreinv.song2022(prior, times=times, snr=0.2, lam=0.8))(key, measurement).shape
+    (8, 8, 1)
     """
 
     def method(measurement):

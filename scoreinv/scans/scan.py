@@ -23,6 +23,10 @@ class Scan:
         spacing: (row, column) pixel spacing in mm; None where nothing says it.
         geometry: where the image lies, and the files it is from; None where nothing says it.
         notes: what was recognised, guessed or done about the data, one line each.
+
+    >>> scan = scoreinv.Scan("head", measurement, scale=2000.0, offset=-1000.0, unit="HU")
+    >>> scoreinv.reconstruct(scan, prior, samples=2, steps=3).unit
+    'HU'
     """
 
     name: str

@@ -1,0 +1,340 @@
+"""From a configuration to what drivers work with: every field that a mode reads changes something there.
+
+A driver runs up to the point where it would compute; what it holds there (measurements, operators, settings, keys, prior,
+slices) is its trace. One change of one field must change the trace, in every mode that the table of fields names; a field
+without a row here fails the last test.
+"""
+
+import functools
+import hashlib
+import json
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scoreinv import api, build
+from scoreinv.build.field import MODES
+from scoreinv.build.fields import TABLE, default_config
+from scoreinv.build.tasks import make_tasks
+from scoreinv.drivers import evaluate, reconstruct, sweep, tune
+from scoreinv.prior import Prior
+from scoreinv.sde import VESDE
+
+SIDE = 16
+CT = {"operator.modality": "ct", "operator.mask": "sparse_view", "operator.views": (5,)}
+METAL = CT | {"operator.modality": "mar", "operator.mask": "sparse_view", "data.intensity": "ct_window",
+              "images": ("ct.npy",), "operator.metal": "disc", "operator.field_of_view": 100.0}  # fmt: skip
+IMAGE = {"images": ("ct.npy",)}
+SWEEP = {"sweep.over": "lam=0.1,0.2; noise_std=0.1,0.2"}
+
+# Field -> (what else is set, another value than there). Files are named as the fixture `inputs` writes them.
+CHANGES = {
+    "seed": ({"operator.mask": "random"}, 1),
+    "images": ({}, ("spine-ct",)),
+    "slice_index": (IMAGE, 0),
+    "measurement": ({}, "scan.npz"),
+    "prior": ({}, "another"),
+    "operator.modality": ({"operator.mask": "sparse_view", "operator.modality": "ct", "data.intensity": "ct_window",
+                           "images": ("ct.npy",), "operator.metal": "disc", "operator.field_of_view": 100.0}, "mar"),
+    "operator.mask": ({}, "random"),
+    "operator.acceleration": ({}, (2.0,)),
+    "operator.center_fraction": ({}, 0.4),
+    "operator.views": (CT, (6,)),
+    "operator.full_views": (CT, 10),
+    "operator.degrees": (CT | {"operator.mask": "limited_angle"}, 60.0),
+    "operator.detectors": (CT, 30),
+    "operator.oversample": (CT, 2),
+    "operator.noise_std": ({}, 0.1),
+    "operator.metal": (METAL, "rods"),
+    "operator.metal_material": (METAL, "steel"),
+    "operator.metal_size": (METAL, 30.0),
+    "operator.metal_centre": (METAL, (20.0, 0.0)),
+    "operator.metal_threshold": (METAL, 1000.0),
+    "operator.field_of_view": (METAL, 150.0),
+    "operator.kvp": (METAL, 90.0),
+    "operator.photons": (METAL, 1e5),
+    "sampler.method": ({}, "dds"),
+    "sampler.preset": ({}, "brats_mri"),
+    "sampler.predictor": ({"sampler.method": "song2022"}, "ancestral"),
+    "sampler.complex_prior": ({"measurement": "scan.npz"}, "channelwise"),
+    "sampler.spin": ({}, 2),
+    "sampler.remat": ({"sampler.method": "dps"}, True),
+    "sampler.settings": ({}, "churn=0.1"),
+    "sampler.steps": ({}, 4),
+    "sampler.calls": ({}, 9),
+    "sampler.grid": ({}, "karras"),
+    "sampler.sigma_max": ({}, 0.7),
+    "sampler.sigma_min": ({}, 0.02),
+    "sampler.start": ({}, "zero"),
+    "sampler.samples": ({}, 3),
+    "sampler.quantiles": ({}, (0.1, 0.9)),
+    "sampler.batch_size": ({}, 1),
+    "methods": ({}, {"slow": {"steps": 9}}),
+    "baselines": ({}, ("direct",)),
+    "baseline_settings.tv.lam": ({"baselines": ("tv",)}, 0.5),
+    "baseline_settings.tv.iterations": ({"baselines": ("tv",)}, 1),
+    "baseline_settings.wavelet.lam": ({"baselines": ("wavelet",)}, 0.5),
+    "evaluate.split": ({}, "validation"),
+    "evaluate.methods": ({}, ("dds",)),
+    "evaluate.slices": ({}, 1),
+    "evaluate.region": ({}, "circle"),
+    "sweep.over": ({}, "lam=0.1,0.3"),
+    "sweep.combine": ({}, "list"),
+    "tune.ranges": ({}, "lam=0.2:0.8"),
+    "tune.objective": ({}, "psnr"),
+    "tune.trials": ({}, 3),
+    "tune.slices": ({}, 1),
+    "data.source": ({"data.phantoms": 8}, "phantom"),
+    "data.folders": ({}, ("more",)),
+    "data.phantoms": ({"data.source": "phantom"}, 40),
+    "data.packed": ({}, "slices.npz"),
+    "data.packed_size": ({"data.source": "phantom"}, 24),
+    "data.key": ({"images": ("two.npz",), "data.folders": ("keyed",), "data.key": "one"}, "other"),
+    "data.subject_pattern": ({}, "(head)"),
+    "data.intensity": (IMAGE | {"data.intensity": "min_max"}, "mean_std"),
+    "data.window": (IMAGE | {"data.intensity": "ct_window"}, (-200.0, 300.0)),
+    "data.percentiles": (IMAGE | {"data.intensity": "percentile"}, (5.0, 80.0)),
+    "data.size": ({}, 8),
+    "data.foreground_threshold": ({}, 0.999),
+    "data.min_foreground": ({}, 0.9),
+    "data.validation_fraction": ({}, 0.8),
+    "data.test_fraction": ({}, 0.9),
+    "data.validation_subjects": ({}, ("head-1",)),
+    "data.test_subjects": ({}, ("head-2", "head-1")),
+}  # fmt: skip
+# Sections of sections and a trained network: their own tests read them (test_main, test_unroll).
+ELSEWHERE = {"parts", "supervised"}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Volumes in Hounsfield units of two heads, the same under two names in one file, k-space, and prepared slices."""
+    folder = tmp_path_factory.mktemp("inputs")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-1 : 1 : 1j * SIDE, -1 : 1 : 1j * SIDE]
+    heads = [np.where(np.hypot(y, x) < 0.8, rng.uniform(-300, 1300, (3, SIDE, SIDE)), -1000) for _ in range(4)]
+    for place in ("volumes", "more", "keyed"):
+        (folder / place).mkdir()
+    for name, head in zip(("volumes/head-1", "volumes/head-2", "more/head-2", "ct"), heads, strict=True):
+        np.save(folder / f"{name}.npy", head.astype(np.float32))
+    for name in ("two", "keyed/head-2"):
+        np.savez(folder / f"{name}.npz", one=heads[0].astype(np.float32), other=heads[1].astype(np.float32))
+    kspace = np.fft.fftshift(np.fft.fft2(rng.random((SIDE, SIDE)) * (np.hypot(y, x) < 0.7)))
+    np.savez(folder / "scan.npz", kspace=np.where(np.arange(SIDE) % 2, 0, kspace).astype(np.complex64))
+    build_packed(folder)
+    return folder
+
+
+def build_packed(folder):
+    """The slices of other heads, prepared."""
+    from scoreinv.drivers.prepare import prepare
+
+    config = configured(folder, {"data.folders": ("more",), "data.test_subjects": (), "data.test_fraction": 0.0})
+    config.data.update({"format": "npz", "packed_size": SIDE, "validation_fraction": 0.0})
+    np.save(folder / "more" / "head-3.npy", np.load(folder / "ct.npy"))
+    config.data.test_subjects = ("head-2",)
+    prepare(config, folder)
+
+
+def configured(folder, changes):
+    """Small images, few steps, and the files of `inputs` by their names."""
+    config = default_config()
+    config.operator.center_fraction = 0.2
+    config.sampler.update({"steps": 3, "samples": 2, "batch_size": 2})
+    config.data.update({"size": SIDE, "packed_size": SIDE, "intensity": "min_max", "folders": ("volumes",)})
+    config.data.update({"test_subjects": ("head-2",), "validation_fraction": 0.0, "test_fraction": 0.0})
+    config.baselines = ()
+    config.tune.update({"ranges": "lam=0:1", "trials": 2, "slices": 2})
+    config.update_from_flattened_dict(SWEEP)
+    for name, value in changes.items():
+        config.update_from_flattened_dict({name: value})
+
+    def placed(name):
+        return str(folder / name) if (folder / name).exists() and name else name
+
+    config.images = tuple(map(placed, config.images))
+    config.data.folders = tuple(map(placed, config.data.folders))
+    config.measurement, config.data.packed = placed(config.measurement), placed(config.data.packed)
+    return config
+
+
+def score(mean, sde, x, t):
+    _, sigma = sde.marginal_prob(t)
+    return (mean - x) / (0.01 + sigma**2)
+
+
+def gaussian_prior(name, remat=False):
+    """N(mean, 0.01) in each pixel; name and remat are in its mean, so that a trace shows them."""
+    mean, sde = jnp.float32(len(name) / 100 + remat), VESDE(0.01, 10.0)
+    return Prior(sde, jax.tree_util.Partial(score, mean, sde), (SIDE, SIDE, 1))
+
+
+def digest(tree):
+    """Of the arrays in a pytree and its structure."""
+    leaves, structure = jax.tree.flatten(tree)
+    found = hashlib.sha256(str(structure).encode())
+    for leaf in leaves:
+        found.update(repr(leaf).encode() if callable(leaf) or isinstance(leaf, str) else np.asarray(leaf).tobytes())
+    return found.hexdigest()[:16]
+
+
+class Reached(Exception):
+    """The driver came to where it would compute."""
+
+
+def reconstruct_trace(config, folder, monkeypatch):
+    """What the driver writes, the sampler replaced by one that only notes what it was given."""
+    seen = []
+
+    def drawn(measurement, prior, seed, progress, **sampler):
+        section = default_config().sampler
+        section.update(sampler)
+        make, settings = build.sampler(section)
+        keys = jax.random.key_data(api.draw_keys(seed, 2))
+        seen.append([repr(make), *map(digest, (settings, keys, measurement, prior)), sampler["samples"]])
+        seen[-1] += [sampler["batch_size"], list(sampler["quantiles"])]
+        image = jnp.zeros(prior.shape)
+        return api.Reconstruction(image, None, None, image[None])
+
+    monkeypatch.setattr(reconstruct.api, "reconstruct", drawn)
+    monkeypatch.setattr(reconstruct, "_figure", lambda task, results, path: path.write_bytes(b""))
+    rows = reconstruct.reconstruct(config, folder)
+    arrays = dict(np.load(folder / "reconstructions.npz"))
+    return [seen, [{k: v for k, v in row.items() if k != "seconds"} for row in rows], digest(arrays)]
+
+
+def compared(conditions, runner):
+    """What an evaluation holds before it computes."""
+    each = [
+        [c.labels, repr(c.make), digest(c.settings), c.samples, c.batch_size, digest(c.operator), c.noise_std]
+        + [digest(runner.measured(c, 0)) if c.scan else digest(c.model), c.network_calls]
+        for c in conditions
+    ]
+    keys = jax.random.key_data(runner._keys)
+    return [each, *map(digest, (keys, runner.region, runner.prior, runner.slices.images)), runner.slices.names]
+
+
+def comparing_trace(driver, name, config, folder, monkeypatch):
+    """What evaluate or sweep hand to the program that reconstructs, and what they note beside the results."""
+    held = []
+
+    def stop(path, conditions, runner, title):
+        held.extend([compared(conditions, runner), json.loads((folder / f"{name}.json").read_text())])
+        raise Reached
+
+    monkeypatch.setattr(driver, "run", stop)
+    with pytest.raises(Reached):
+        getattr(driver, name)(config, folder)
+    return held
+
+
+def tune_trace(config, folder, monkeypatch):
+    """What tuning hands to the program that reconstructs at each trial."""
+    held = []
+
+    def mean_score(runner, conditions, objective):
+        held.append([compared(conditions, runner), objective])
+        return 0.5
+
+    monkeypatch.setattr(tune, "_mean_score", mean_score)
+    monkeypatch.setattr(tune, "_write", lambda *arguments: None)
+    tune.tune(config, folder, default_config())
+    return [held, json.loads((folder / "tune.json").read_text())]
+
+
+TRACES = {
+    "reconstruct": reconstruct_trace,
+    "evaluate": functools.partial(comparing_trace, evaluate, "evaluate"),
+    "sweep": functools.partial(comparing_trace, sweep, "sweep"),
+    "tune": tune_trace,
+}
+known = {}
+
+
+@pytest.fixture
+def trace(inputs, tmp_path, monkeypatch):
+    """(mode, changes) -> the driver's trace as text."""
+    monkeypatch.setattr(build, "load_prior", gaussian_prior)
+
+    def make(mode, changes):
+        name = json.dumps([mode, changes], sort_keys=True)
+        if name not in known:
+            folder = tmp_path / str(len(known))
+            known[name] = json.dumps(TRACES[mode](configured(inputs, changes), folder, monkeypatch), default=str)
+            known[name] = known[name].replace(str(folder), "")
+        return known[name]
+
+    return make
+
+
+def cases():
+    """(field, mode): fast ones are the first mode that reads a field; the others repeat the same wiring."""
+    for name, (base, _) in CHANGES.items():
+        modes = [m for m in MODES if m in TABLE[name].modes and m in TRACES]
+        if "images" in base and name != "data.key" and len(modes) > 1 and "operator" in name:
+            modes = modes[:1]  # a metal scan is built by the same function in every mode
+        for position, mode in enumerate(modes):
+            yield pytest.param(name, mode, marks=[pytest.mark.slow] * (position > 0), id=f"{name}-{mode}")
+
+
+@pytest.mark.parametrize(("name", "mode"), cases())
+def test_a_change_of_a_field_changes_what_the_driver_works_with(trace, name, mode):
+    base, value = CHANGES[name]
+    assert trace(mode, base) != trace(mode, base | {name: value})
+
+
+def test_every_field_stands_in_the_table_of_changes():
+    read = {name for name, field in TABLE.items() if set(field.modes) & set(TRACES)}
+    assert read == set(CHANGES) | ELSEWHERE
+
+
+def test_a_measurement_in_another_unit_is_the_same_measurement(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "load_prior", gaussian_prior)
+    kspace = np.load(inputs / "scan.npz")["kspace"]
+    ((_, (one,)), (_, (other,))) = (
+        make_tasks(configured(folder, {"measurement": "scan.npz", "operator.noise_std": 0.01 * unit}))
+        for unit in (1, 350)
+        for folder in [tmp_path / str(unit)]
+        if not (folder.mkdir() or np.savez(folder / "scan.npz", kspace=unit * kspace))
+    )
+    assert float(one.measurement.noise_std) == pytest.approx(0.01 / one.scan.scale)
+    for a, b in zip(jax.tree.leaves(one.measurement), jax.tree.leaves(other.measurement), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert other.scan.scale == pytest.approx(350 * one.scan.scale, rel=1e-4)
+
+
+def test_an_image_file_is_cut_to_its_window(inputs, monkeypatch):
+    monkeypatch.setattr(build, "load_prior", gaussian_prior)
+    _, (task,) = make_tasks(configured(inputs, IMAGE | {"data.intensity": "ct_window", "data.window": (0.0, 500.0)}))
+    stored = np.load(inputs / "ct.npy")[1]
+    np.testing.assert_allclose(task.truth[..., 0], np.clip(stored / 500, 0, 1), atol=1e-6)
+
+
+def test_rows_of_two_priors_do_not_mix(trace, inputs, tmp_path, monkeypatch):
+    for mode in ("evaluate", "sweep"):
+        with monkeypatch.context() as patch:
+            TRACES[mode](configured(inputs, {}), tmp_path / mode, patch)
+            with pytest.raises(ValueError, match="holds results of another run \\(prior was"):
+                TRACES[mode](configured(inputs, {"prior": "another"}), tmp_path / mode, patch)
+
+
+def test_noise_and_draws_of_an_evaluation_have_keys_of_their_own():
+    used = SimpleNamespace(noise=[], draws=[])
+    from scoreinv.evaluation import runner
+
+    def simulate(key, operator, image, noise_std):
+        used.noise.append(jax.random.key_data(key).tolist())
+        return SimpleNamespace(y=image, operator=operator, noise_std=noise_std)
+
+    def score_of(prior, measurement, truth, metal, region, settings, key):
+        used.draws += [jax.random.key_data(k).tolist() for k in (key, *jax.random.split(key, 4))]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner, "simulate", simulate)
+        patch.setattr(runner, "Measurement", lambda *parts: None)
+        shared = (None, None, None, None)
+        runner._simulated(score_of, 1, shared, jnp.zeros((4, 4, 1)), 1.0, 0.1, {}, jax.random.key(3))
+    assert used.noise and not [key for key in used.noise if key in used.draws]
