@@ -1,7 +1,7 @@
 """From a configuration to what drivers work with: every field that a mode reads changes something there.
 
 A driver runs up to the point where it would compute; what it holds there (measurements, operators, settings, keys,
-prior, slices) is its trace. One change of one field must change the trace, in every mode that the table of fields names;
+prior, slices) is its trace. One change of one field must change the trace, in every mode that the table names;
 a field without a row here fails a test of its own.
 """
 
