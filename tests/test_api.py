@@ -92,8 +92,10 @@ def test_the_seed_decides_the_draws_and_no_two_are_alike(measurement):
 
 
 def test_draws_and_simulated_data_of_one_seed_share_no_key():
-    data = {tuple(jax.random.key_data(key)) for key in jax.random.split(jax.random.key(0), 2)}
-    draws = {tuple(jax.random.key_data(key)) for key in scoreinv.api.draw_keys(0, 8)}
+    data, draws = (
+        {tuple(words) for words in jax.random.key_data(keys).tolist()}
+        for keys in (jax.random.split(jax.random.key(0), 2), scoreinv.api.draw_keys(0, 8))
+    )
     assert len(data) == 2 and len(draws) == 8 and not data & draws
 
 
