@@ -3,6 +3,7 @@
 The command `scoreinv`, which `python main.py` is too. Whatever goes wrong ends with one line and a status other than 0.
 """
 
+import errno
 import importlib.util
 import os
 import re
@@ -83,6 +84,8 @@ def one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
         text = f"out of memory ({text}); draw fewer images at once (sampler.batch_size), or use smaller ones"
+    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        text = f"the disk is full ({text}); make room or choose another --workdir: the same command continues"
     elif not isinstance(error, ValueError | OSError | FloatingPointError):
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
