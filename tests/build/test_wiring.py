@@ -242,7 +242,7 @@ def tune_trace(config, folder, monkeypatch):
 
     monkeypatch.setattr(tune, "_mean_score", mean_score)
     monkeypatch.setattr(tune, "_write", lambda *arguments: None)
-    tune.tune(config, folder, default_config())
+    tune.tune(config, folder)
     return held
 
 
