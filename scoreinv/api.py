@@ -229,7 +229,9 @@ def save(path: str | Path, reconstruction: Reconstruction, method: str = "scorei
     kinds = {".nii.gz": "nifti", ".dcm": "dicom"}
     ending = next((ending for ending in kinds if path.name.endswith(ending)), path.suffix)
     if ending and ending not in kinds:
-        raise ValueError(f"cannot write {path.name!r}; give a name that ends in .npz, {', '.join(kinds)}, or in nothing")
+        raise ValueError(
+            f"cannot write {path.name!r}; give a name that ends in .npz, {', '.join(kinds)}, or in nothing"
+        )
     image = np.asarray(reconstruction.image)
     plane = image[..., 0] if image.shape[-1] == 1 else image[..., 0] + 1j * image[..., 1]
     geometry = reconstruction.geometry or plain_geometry(unit=reconstruction.unit)

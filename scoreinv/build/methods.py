@@ -300,5 +300,5 @@ def baseline_method(config, name: str) -> tuple[Baseline, dict[str, Any]]:
 
 def baseline(config, name: str) -> Reconstruct:
     """The classical reconstruction `name` with its settings from `config.baseline_settings`."""
-    method = choose(BASELINES, name, "baseline")
-    return method(**config.baseline_settings.get(name, {}))
+    baseline_method(config, name)  # refuses settings that it does not have
+    return BASELINES[name](**config.baseline_settings.get(name, {}))

@@ -59,19 +59,22 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     """
     parts = dict(config.parts) or {"": config}
     runs = [(name, part, *make_tasks(part)) for name, part in parts.items()]
+    names = [task.name for _, _, _, tasks in runs for task in tasks]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two parts have a task {max(names, key=names.count)}; run them in two work directories")
+    methods = [methods_of(part, prior) for _, part, prior, _ in runs]
     for name, part, prior, tasks in runs:
         claim_settings(workdir / "reconstruct.json", settings_of(name, part, prior, tasks))
     rows = _finished(workdir)
     total = sum((len(part.baselines) + part.sampler.samples) * len(tasks) for _, part, _, tasks in runs)
     with tqdm(total=total, desc="reconstructing", unit="image") as bar:
-        for _, part, prior, tasks in runs:
-            methods = methods_of(part, prior)
+        for (_, part, _, tasks), own in zip(runs, methods, strict=True):
             for task in tasks:
                 if any(row["task"] == task.name for row in rows):
                     bar.update(len(part.baselines) + part.sampler.samples)
                     logging.info("%s is there already", task.name)
                     continue
-                results = _given(task) | {name: run(task.measurement, bar) for name, run in methods.items()}
+                results = _given(task) | {name: run(task.measurement, bar) for name, run in own.items()}
                 results = _with_one_draw(results, part.sampler.samples)
                 rows += [_row(task, name, result) for name, result in results.items()]
                 _write(workdir, task, results, rows)
@@ -116,6 +119,7 @@ def methods_of(config, prior: Prior) -> dict[str, Method]:
         method = build.baseline(config, name)
         run = api.compiled_once(lambda measurement, key, method=method: method(key, measurement))
         methods[name] = partial(_run_baseline, run)
+    build.sampler(config.sampler)  # a mistake in it ends the run before anything is computed
     methods["scoreinv"] = partial(_run_sampler, config, prior)
     return methods
 
