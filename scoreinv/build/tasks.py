@@ -135,7 +135,7 @@ def load_image(name: str, config) -> LoadedImage:
         example = EXAMPLES[name]()
         if example.modality == "CT":
             example = EXAMPLES[name](*config.data.window)
-        return LoadedImage(example.image, loaded.scale, None, loaded.unit)
+        return LoadedImage(example.image, example.scale, None, example.unit)
     if not Path(name).exists() and not Path(name).suffix:
         raise ValueError(f"unknown image {name!r}; choose one of {', '.join(sorted(EXAMPLES))}, or give a file")
     data = config.data

@@ -104,7 +104,7 @@ def ssim(x: Image, truth: Image, region: Region | None = None) -> Float[Array, "
     Raises:
         ValueError: an image side below 11 pixels.
 
-    >>> image = scoreinv.brain_mri().image
+    >>> image = jnp.asarray(scoreinv.brain_mri().image)
     >>> round(float(scoreinv.ssim(image, image)), 3)
     1.0
     """

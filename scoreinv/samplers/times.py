@@ -64,7 +64,7 @@ def geometric_times(sde: SDE, steps: Steps, sigma_min: Scalar, sigma_max: Scalar
 
     >>> times = scoreinv.geometric_times(prior.sde, 3, sigma_min=0.1, sigma_max=1.0)
     >>> [round(float(prior.sde.marginal_prob(t)[1]), 3) for t in times]
-    [1.0, 0.316, 0.1]
+    [1.0, 0.464, 0.215, 0.1]
     """
     return _ended(steps, _times_at(sde, jnp.exp(_ramp(steps, jnp.log(sigma_max), jnp.log(sigma_min)))))
 

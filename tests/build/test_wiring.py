@@ -18,7 +18,7 @@ import pytest
 from scoreinv import api, build
 from scoreinv.build.field import MODES
 from scoreinv.build.fields import TABLE, default_config
-from scoreinv.build.tasks import make_tasks
+from scoreinv.build.tasks import image_shape, make_tasks
 from scoreinv.drivers import evaluate, reconstruct, sweep, tune
 from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
@@ -29,6 +29,8 @@ CT = {"operator.modality": "ct", "operator.mask": "sparse_view", "operator.views
 METAL = CT | {"operator.modality": "mar", "operator.mask": "sparse_view", "data.intensity": "ct_window",
               "images": ("ct.npy",), "operator.metal": "disc", "operator.field_of_view": 100.0}  # fmt: skip
 IMAGE = {"images": ("ct.npy",)}
+VALIDATION = {"evaluate.split": "validation"}
+PHANTOMS = {"data.source": "phantom", "data.phantoms": 8, "data.validation_fraction": 0.5, "data.test_fraction": 0.4}
 SWEEP = {"sweep.over": "lam=0.1,0.2; noise_std=0.1,0.2"}
 
 # Field -> (what else is set, another value than there). Files are named as the fixture `inputs` writes them.
@@ -42,7 +44,7 @@ CHANGES = {
                            "images": ("ct.npy",), "operator.metal": "disc", "operator.field_of_view": 100.0}, "mar"),
     "operator.mask": ({}, "random"),
     "operator.acceleration": ({}, (2.0,)),
-    "operator.center_fraction": ({}, 0.4),
+    "operator.center_fraction": ({}, 0.1),
     "operator.views": (CT, (6,)),
     "operator.full_views": (CT, 10),
     "operator.degrees": (CT | {"operator.mask": "limited_angle"}, 60.0),
@@ -88,26 +90,30 @@ CHANGES = {
     "tune.objective": ({}, "psnr"),
     "tune.trials": ({}, 3),
     "tune.slices": ({}, 1),
-    "data.source": ({"data.phantoms": 8}, "phantom"),
+    "data.source": (PHANTOMS | {"data.source": "folder"}, "phantom"),
     "data.folders": ({}, ("more",)),
-    "data.phantoms": ({"data.source": "phantom"}, 40),
+    "data.phantoms": (PHANTOMS, 10),
     "data.packed": ({}, "slices.npz"),
-    "data.packed_size": ({"data.source": "phantom"}, 24),
+    "data.packed_size": (PHANTOMS, 24),
+    "data.slice_axis": (IMAGE, "1"),
     "data.key": ({"images": ("two.npz",), "data.folders": ("keyed",), "data.key": "one"}, "other"),
-    "data.subject_pattern": ({}, "(head)"),
-    "data.intensity": (IMAGE | {"data.intensity": "min_max"}, "mean_std"),
+    "data.subject_pattern": ({"data.validation_subjects": ("head-1", "1"), "data.test_subjects": ("head-2", "2")},
+                             r"head-(\d)"),
+    "data.intensity": (IMAGE | {"data.intensity": "min_max"}, "percentile"),
     "data.window": (IMAGE | {"data.intensity": "ct_window"}, (-200.0, 300.0)),
     "data.percentiles": (IMAGE | {"data.intensity": "percentile"}, (5.0, 80.0)),
     "data.size": ({}, 8),
-    "data.foreground_threshold": ({}, 0.999),
-    "data.min_foreground": ({}, 0.9),
-    "data.validation_fraction": ({}, 0.8),
-    "data.test_fraction": ({}, 0.9),
-    "data.validation_subjects": ({}, ("head-1",)),
-    "data.test_subjects": ({}, ("head-2", "head-1")),
+    "data.foreground_threshold": ({"data.min_foreground": 0.2}, 0.6),
+    "data.min_foreground": ({}, 0.2),
+    "data.validation_fraction": (VALIDATION, 1.0),
+    "data.test_fraction": ({}, 1.0),
+    "data.validation_subjects": (VALIDATION, ("head-1", "head-3")),
+    "data.test_subjects": ({}, ("head-2", "head-3")),
 }  # fmt: skip
-# Sections of sections and a trained network: their own tests read them (test_main, test_unroll).
-ELSEWHERE = {"parts", "supervised"}
+# Sections of sections, a trained network, what is made of an evaluation's rows: test_main, test_unroll, test_evaluate.
+ELSEWHERE = {"parts", "supervised", "evaluate.tuned", "evaluate.tuned_slices", "evaluate.reference"}
+# Tuning sees validation subjects alone, and these only say who is none.
+NOT_IN_TUNING = {"data.test_fraction", "data.test_subjects"}
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +122,20 @@ def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     rng = np.random.default_rng(0)
     y, x = np.mgrid[-1 : 1 : 1j * SIDE, -1 : 1 : 1j * SIDE]
-    heads = [np.where(np.hypot(y, x) < 0.8, rng.uniform(-300, 1300, (3, SIDE, SIDE)), -1000) for _ in range(4)]
+    radii = np.array([0.4, 0.6, 0.8])[:, None, None]
+
+    def head():
+        return np.where(np.hypot(y, x) < radii, rng.uniform(-300, 1300, (3, SIDE, SIDE)), -1000).astype(np.float32)
+
     for place in ("volumes", "more", "keyed"):
         (folder / place).mkdir()
-    for name, head in zip(("volumes/head-1", "volumes/head-2", "more/head-2", "ct"), heads, strict=True):
-        np.save(folder / f"{name}.npy", head.astype(np.float32))
-    for name in ("two", "keyed/head-2"):
-        np.savez(folder / f"{name}.npz", one=heads[0].astype(np.float32), other=heads[1].astype(np.float32))
+        for number in range(1, 5):
+            if place == "keyed":
+                np.savez(folder / place / f"head-{number}.npz", one=head(), other=head())
+            else:
+                np.save(folder / place / f"head-{number}.npy", head())
+    np.save(folder / "ct.npy", head())
+    np.savez(folder / "two.npz", one=head(), other=head())
     kspace = np.fft.fftshift(np.fft.fft2(rng.random((SIDE, SIDE)) * (np.hypot(y, x) < 0.7)))
     np.savez(folder / "scan.npz", kspace=np.where(np.arange(SIDE) % 2, 0, kspace).astype(np.complex64))
     build_packed(folder)
@@ -133,11 +146,7 @@ def build_packed(folder):
     """The slices of other heads, prepared."""
     from scoreinv.drivers.prepare import prepare
 
-    config = configured(folder, {"data.folders": ("more",), "data.test_subjects": (), "data.test_fraction": 0.0})
-    config.data.update({"format": "npz", "packed_size": SIDE, "validation_fraction": 0.0})
-    np.save(folder / "more" / "head-3.npy", np.load(folder / "ct.npy"))
-    config.data.test_subjects = ("head-2",)
-    prepare(config, folder)
+    prepare(configured(folder, {"data.folders": ("more",), "data.format": "npz"}), folder)
 
 
 def configured(folder, changes):
@@ -146,7 +155,8 @@ def configured(folder, changes):
     config.operator.center_fraction = 0.2
     config.sampler.update({"steps": 3, "samples": 2, "batch_size": 2})
     config.data.update({"size": SIDE, "packed_size": SIDE, "intensity": "min_max", "folders": ("volumes",)})
-    config.data.update({"test_subjects": ("head-2",), "validation_fraction": 0.0, "test_fraction": 0.0})
+    config.data.update({"validation_subjects": ("head-1",), "validation_fraction": 0.0})
+    config.data.update({"test_subjects": ("head-2",), "test_fraction": 0.0})
     config.baselines = ()
     config.tune.update({"ranges": "lam=0:1", "trials": 2, "slices": 2})
     config.update_from_flattened_dict(SWEEP)
@@ -197,7 +207,7 @@ def reconstruct_trace(config, folder, monkeypatch):
         keys = jax.random.key_data(api.draw_keys(seed, 2))
         seen.append([repr(make), *map(digest, (settings, keys, measurement, prior)), sampler["samples"]])
         seen[-1] += [sampler["batch_size"], list(sampler["quantiles"])]
-        image = jnp.zeros(prior.shape)
+        image = jnp.zeros(image_shape(measurement))
         return api.Reconstruction(image, None, None, image[None])
 
     monkeypatch.setattr(reconstruct.api, "reconstruct", drawn)
@@ -272,13 +282,17 @@ def trace(inputs, tmp_path, monkeypatch):
 
 
 def cases():
-    """(field, mode): fast ones are the first mode that reads a field; the others repeat the same wiring."""
+    """(field, mode): fast ones are the first mode that reads a field; the others repeat the same wiring.
+
+    A scan with metal takes seconds, and every mode builds it by the same function.
+    """
     for name, (base, _) in CHANGES.items():
         modes = [m for m in MODES if m in TABLE[name].modes and m in TRACES]
-        if "images" in base and name != "data.key" and len(modes) > 1 and "operator" in name:
-            modes = modes[:1]  # a metal scan is built by the same function in every mode
-        for position, mode in enumerate(modes):
-            yield pytest.param(name, mode, marks=[pytest.mark.slow] * (position > 0), id=f"{name}-{mode}")
+        modes = [m for m in modes if m != "tune" or name not in NOT_IN_TUNING]
+        seconds = base is METAL and name != "operator.kvp"
+        for position, mode in enumerate(modes[:1] if base is METAL else modes):
+            slow = [pytest.mark.slow] * (position > 0 or seconds)
+            yield pytest.param(name, mode, marks=slow, id=f"{name}-{mode}")
 
 
 @pytest.mark.parametrize(("name", "mode"), cases())
@@ -332,6 +346,7 @@ def test_noise_and_draws_of_an_evaluation_have_keys_of_their_own():
 
     def score_of(prior, measurement, truth, metal, region, settings, key):
         used.draws += [jax.random.key_data(k).tolist() for k in (key, *jax.random.split(key, 4))]
+        return runner.Outcome(*[None] * len(runner.Outcome._fields))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "simulate", simulate)
