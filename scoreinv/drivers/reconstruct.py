@@ -202,7 +202,7 @@ def _arrays(task: Task, results: dict[str, Result]) -> dict[str, np.ndarray]:
     arrays |= {f"{task.name}/{name}": np.asarray(value) for name, value in _unit(task).items()}
     arrays[f"{task.name}/mask"] = np.asarray(task.measurement.operator.mask)
     if task.truth is not None:
-        arrays[f"{task.name}/truth"] = np.asarray(task.truth)
+        arrays[f"{task.name}/truth"] = np.asarray(scale * task.truth + offset)
     if task.metal is not None:
         arrays[f"{task.name}/metal"] = np.asarray(task.metal)
     ours = results["scoreinv"]
