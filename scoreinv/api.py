@@ -96,7 +96,7 @@ def read_scan(path: str | Path, fields: Mapping[str, Any] | None = None) -> Scan
 
     Args:
         path: the file.
-        fields: fields of a configuration that say what the file does not, as in {"operator.noise_std": 0.02}.
+        fields: fields of a configuration that say what the file does not, as in {"scan.noise_std": 0.02}.
 
     Returns:
         The scan.
@@ -104,7 +104,7 @@ def read_scan(path: str | Path, fields: Mapping[str, Any] | None = None) -> Scan
     Raises:
         ValueError: a file that cannot be read or holds no measurement; an unknown field.
 
-    >>> scan = scoreinv.read_scan("scan.npz", {"operator.noise_std": 0.01})
+    >>> scan = scoreinv.read_scan("scan.npz", {"scan.noise_std": 0.01})
     >>> scan.measurement.y.shape
     (8, 8)
     """
