@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
+from ml_collections import ConfigDict
 
 from scoreinv import build, parallel
 from scoreinv.build.checks import check_values
@@ -157,7 +158,9 @@ def reconstruct(
     return _draw(config.sampler, fitted, scan.measurement, seed, progress).in_unit_of(scan)
 
 
-def _draw(section, prior: Prior, measurement: Measurement, seed: int, progress) -> Reconstruction:
+def _draw(
+    section: ConfigDict, prior: Prior, measurement: Measurement, seed: int, progress: Callable[[int], Any]
+) -> Reconstruction:
     """The draws of a `config.sampler` section in [0, 1], a batch at a time."""
     make, settings = build.sampler(section)
     run, samples = _program(make), section.samples
@@ -182,21 +185,21 @@ def draw_keys(seed: int, count: int) -> PRNGKeyArray:
 
 
 @lru_cache(maxsize=16)
-def _program(make: build.Sampler) -> Callable:
+def _program(make: build.Sampler) -> Callable[..., tuple[Any, float]]:
     """The compiled programs of one structure of a sampler: a scan of a shape seen before compiles nothing."""
 
-    def draw(shared, key):
+    def draw(shared: Any, key: PRNGKeyArray) -> Images:
         prior, settings, measurement = shared
         return make(prior, settings)(key, measurement)
 
     return compiled_once(draw)
 
 
-def compiled_once(fn: Callable) -> Callable:
+def compiled_once(fn: Callable[..., Any]) -> Callable[..., tuple[Any, float]]:
     """(shared, *batch) -> (results, seconds without compilation), compiled at the first call of each shape."""
-    programs: dict[Any, Callable] = {}
+    programs: dict[Any, Callable[..., Any]] = {}
 
-    def run(shared, *batch):
+    def run(shared: Any, *batch: Any) -> tuple[Any, float]:
         leaves, structure = jax.tree.flatten((shared, batch))
         signature = (structure, tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
         if signature not in programs:

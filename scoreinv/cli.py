@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 import traceback
+from logging import LogRecord
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -73,7 +74,7 @@ def run(argv: list[str]) -> None:
         sys.exit(f"error: {one_line(error)}")
 
 
-def drive(mode: str, config, workdir: Path) -> None:
+def drive(mode: str, config: Any, workdir: Path) -> None:
     """Calls the driver of a mode: the function of its name in the module of its name."""
     driver = getattr(importlib.import_module(f"scoreinv.drivers.{mode}"), mode)
     driver(config, workdir)
@@ -108,10 +109,10 @@ def handle_signals() -> None:
     which falls into the imports, often lands there.
     """
 
-    def stop(number, _) -> NoReturn:
+    def stop(number: int, _: Any) -> NoReturn:
         raise KeyboardInterrupt(f"stopped by {signal.Signals(number).name}; finished results are kept")
 
-    def again(ignored) -> None:
+    def again(ignored: Any) -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt):
             threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
         else:
@@ -173,6 +174,6 @@ def configurations() -> Path:
     return Path(next(iter(module.__path__)))
 
 
-def is_worth_reading(record) -> bool:
+def is_worth_reading(record: LogRecord) -> bool:
     """Leaves out the running commentary of other packages (orbax, JAX, tensorflow-datasets), not their warnings."""
     return record.levelname != "INFO" or record.pathname.startswith(str(Path(__file__).parent))

@@ -13,7 +13,7 @@ from scoreinv.build.field import Field
 from scoreinv.build.fields import FIELDS, TABLE
 
 
-def check_config(config, mode: str) -> None:
+def check_config(config: ConfigDict, mode: str) -> None:
     """Refuses fields that do not exist, and values of another type or outside of their range.
 
     Args:
@@ -52,11 +52,11 @@ def check_values(values: Mapping[str, Any]) -> None:
         _check_one(name, value)
 
 
-def _optional(config) -> Iterator[str]:
+def _optional(config: ConfigDict) -> Iterator[str]:
     return (name for name, field in TABLE.items() if field.is_group or name.startswith("baseline_settings."))
 
 
-def _leaves(config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """(name, value) of every field, without what the groups hold."""
     for key, value in config.items():
         name = prefix + key
@@ -80,7 +80,7 @@ def _check_one(name: str, value: Any) -> None:
     raise ValueError(f"there is no field {name}; {f'did you mean {close[0]}?' if close else 'see --help-fields'}")
 
 
-def check_overrides(config, names: Iterable[str], mode: str) -> None:
+def check_overrides(config: ConfigDict, names: Iterable[str], mode: str) -> None:
     """Refuses fields that were set for this run although the mode, or the part, does not read them.
 
     Args:
@@ -111,7 +111,7 @@ def _group_of(name: str) -> Field:
     return TABLE[top] if top in TABLE else next(f for f in FIELDS if f.name.startswith(f"{top}."))
 
 
-def _check_read(config, field: Field, name: str, mode: str) -> None:
+def _check_read(config: ConfigDict, field: Field, name: str, mode: str) -> None:
     if mode not in field.modes:
         raise ValueError(f"--config.{name}: --mode={mode} does not read it, but {', '.join(field.modes)}; leave it out")
     if not field.when.holds(config, mode):

@@ -34,7 +34,7 @@ class Condition:
 def where(path: str, *values: Any) -> Condition:
     """The condition that another field has one of some values."""
 
-    def holds(config, mode: str) -> bool:
+    def holds(config: Any, mode: str) -> bool:
         for name in path.split("."):
             config = config[name]
         return config in values
