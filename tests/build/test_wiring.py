@@ -97,7 +97,7 @@ CHANGES = {
     "data.phantoms": (PHANTOMS, 10),
     "data.packed": ({}, "slices.npz"),
     "data.packed_size": (PHANTOMS, 24),
-    "data.slice_axis": (IMAGE, "1"),
+    "data.slice_axis": ({"images": ("cube.npy",)}, "1"),
     "data.key": ({"images": ("two.npz",), "data.folders": ("keyed",), "data.key": "one"}, "other"),
     "data.subject_pattern": ({"data.validation_subjects": ("head-1", "1"), "data.test_subjects": ("head-2", "2")},
                              r"head-(\d)"),
@@ -137,6 +137,7 @@ def inputs(tmp_path_factory):
             else:
                 np.save(folder / place / f"head-{number}.npy", head())
     np.save(folder / "ct.npy", head())
+    np.save(folder / "cube.npy", rng.random((SIDE, SIDE, SIDE), np.float32))
     np.savez(folder / "two.npz", one=head(), other=head())
     kspace = np.fft.fftshift(np.fft.fft2(rng.random((SIDE, SIDE)) * (np.hypot(y, x) < 0.7)))
     np.savez(folder / "scan.npz", kspace=np.where(np.arange(SIDE) % 2, 0, kspace).astype(np.complex64))
