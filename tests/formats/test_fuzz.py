@@ -16,8 +16,8 @@ from pydicom.uid import RLELossless
 
 from configs import default
 from scoreinv import build
-from scoreinv.datasets.folders import Slice
 from scoreinv.datasets.packing import read_packed, write_packed
+from scoreinv.datasets.slices import Slice
 from scoreinv.formats import guard, priors, records
 from scoreinv.formats.arrays import read_arrays
 from scoreinv.formats.images import read_image
