@@ -31,7 +31,7 @@ from scoreinv.drivers import reconstruct
 from scoreinv.formats.arrays import read_arrays
 from scoreinv.prior import padded
 
-SIDE = 256
+SIDE = 128
 Arrays = dict[str, np.ndarray]
 # What is run of each scan: (label, views kept, fields of `scan`).
 Run = tuple[str, np.ndarray, dict[str, Any]]
@@ -49,7 +49,7 @@ def htc(folder: Path) -> tuple[Arrays, list[Run]]:
     """Fan beam, flat detector; degrees of the views as they are."""
     arrays = read_arrays(folder / "htc2022" / "htc2022_tb_fan.npz")
     degrees = arrays["angles_deg"]
-    fields = {"start_angle": 180.0, "reversed": True, "shape": (SIDE, SIDE), "pixel": 2 * 0.14832}
+    fields = {"start_angle": 180.0, "reversed": True, "shape": (SIDE, SIDE), "pixel": 4 * 0.14832}
     return arrays, [
         (f"htc-{name}", kept, fields)
         for name, kept in (
@@ -67,7 +67,7 @@ def tooth(folder: Path) -> tuple[Arrays, list[Run]]:
     for count in (views, 60, 30, 15):
         kept = np.zeros(views, bool)
         kept[np.round(np.arange(count) * (views - (count < views)) / count).astype(int)] = True
-        runs.append((f"tooth-{count}", kept, {"shape": (SIDE, SIDE), "pixel": 2.3}))
+        runs.append((f"tooth-{count}", kept, {"shape": (SIDE, SIDE), "pixel": 592 / SIDE}))
     return arrays, runs
 
 

@@ -1,6 +1,6 @@
 """Filtered back-projection with an apodised ramp: less noise than `direct`, and less detail."""
 
-from scoreinv.operators.ct import RadonTransform
+from scoreinv.operators.weighted import FilteredTransform
 from scoreinv.samplers.base import Reconstruct
 
 
@@ -16,7 +16,7 @@ def fbp_hann() -> Reconstruct:
 
     def reconstruct(key, measurement):
         y, operator, _ = measurement
-        if not isinstance(operator.transform, RadonTransform):
+        if not isinstance(operator.transform, FilteredTransform):
             raise ValueError(
                 f"fbp_hann takes sinograms, not the coefficients of a {type(operator.transform).__name__}; "
                 "it is made for the modalities ct and mar"

@@ -152,7 +152,8 @@ def _check_parallel(found, views: int, refuse: bool) -> list[str]:
     if views > 4 and not found.parallel:
         wrong.append(f"their centres of mass miss a cos + b sin + c by {found.residual:.2g} detectors")
     if not wrong:
-        return []
+        rough = f"the projections' centres of mass are off by {found.residual:.2g} detectors: scatter, or a wrong angle"
+        return [] if found.close or found.truncated else [rough]
     what = f"these are no parallel projections of one object at these angles: {' and '.join(wrong)}"
     usual = (
         "check the angles and their unit, or give a fan beam its source_to_axis, source_to_detector and detector_pitch"

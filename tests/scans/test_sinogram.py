@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scoreinv.scans import counts
 from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_readings import SinogramSettings
 from scoreinv.scans.sinogram import sinogram_scan
@@ -203,3 +204,13 @@ def test_truncated_projections_are_continued_for_the_filters_and_said():
     truth = TRUTH[(SIDE - side) // 2 : (SIDE + side) // 2, (SIDE - side) // 2 : (SIDE + side) // 2, 0]
     # Without it the whole image is lifted by what the filter makes of the step at the detector's end.
     assert abs((shown(scan)[..., 0] - truth)[inside].mean()) < 0.05
+
+
+def test_stripes_of_uneven_detectors_are_removed():
+    pytest.importorskip("algotom")
+    rng = np.random.default_rng(0)
+    angles = np.pi * np.arange(180) / 180
+    exact = parallel(SIDE, angles, DETECTORS)
+    stripes = np.where(rng.random(DETECTORS) < 0.1, rng.normal(0, 1, DETECTORS), 0)
+    removed = counts.without_rings(exact + stripes)
+    assert np.mean((removed - exact) ** 2) < 0.6 * np.mean(stripes**2)
