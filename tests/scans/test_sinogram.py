@@ -192,18 +192,19 @@ def test_a_centred_disc_is_the_same_in_every_view_and_no_column_of_it_is_dead():
 
 
 def test_truncated_projections_are_continued_for_the_filters_and_said():
-    cut = Y[:, 14:-14]
+    cut = Y[:, 28:-28]
     scan = scan_of({"sinogram": cut, "angles": ANGLES})
     assert "larger than what the detectors see" in " ".join(scan.notes)
     roots = np.asarray(scan.measurement.operator.transform.root)
-    assert roots.shape == (VIEWS, 64 + 2 * 16)
-    np.testing.assert_array_equal(roots[:, 16:-16], 1)
-    assert roots[:, :16].max() < 0.1
+    assert roots.shape == (VIEWS, 36 + 2 * 9)
+    np.testing.assert_array_equal(roots[:, 9:-9], 1)
+    assert roots[:, :9].max() < 0.1
     side = scan.measurement.operator.transform.shape[0]
-    inside = np.hypot(*np.meshgrid(*[np.arange(side) - (side - 1) / 2] * 2)) < 20
+    radius = np.hypot(*np.meshgrid(*[np.arange(side) - (side - 1) / 2] * 2))
     truth = TRUTH[(SIDE - side) // 2 : (SIDE + side) // 2, (SIDE - side) // 2 : (SIDE + side) // 2, 0]
-    # Without it the whole image is lifted by what the filter makes of the step at the detector's end.
-    assert abs((shown(scan)[..., 0] - truth)[inside].mean()) < 0.05
+    # 0.56 without: the filter makes a bright rim of the step at the detector's end.
+    rim = (shown(scan)[..., 0] - truth)[(radius >= 12) & (radius < 18)]
+    assert np.sqrt(np.mean(rim**2)) < 0.3
 
 
 def test_stripes_of_uneven_detectors_are_removed():
