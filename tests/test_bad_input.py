@@ -142,7 +142,12 @@ MISTAKES = [
     ({"prior": "missing.safetensors"}, "does not exist"),
     ({"prior": "json.safetensors"}, "expected a prior written by"),
     ({"sampler.method": "ddsm"}, "unknown sampler.method 'ddsm'"),
-    ({"sampler.settings": "churn=high"}, "needs a value of type float"),
+    ({"sampler.settings": "churn=high"}, "'churn=high' needs a value of type float"),
+    ({"sampler.settings": "chum=1.0"}, "'chum' is no setting of dpir; it takes cg_steps, churn"),
+    ({"sampler.steps": 0}, "sampler.steps=0"),
+    ({"sampler.grid": "log"}, "unknown sampler.grid"),
+    ({"operator.modality": "mar", "operator.mask": "sparse_view"}, "metal is simulated in Hounsfield units"),
+    ({"baseline_settings.tv.weight": 1.0, "baselines": ("tv",)}, "tv.weight is no setting of the baseline"),
     ({"baselines": ("bm3d",)}, "unknown baselines 'bm3d'"),
     ({"slice_index": 99}, "slice_index=99"),
 ]
