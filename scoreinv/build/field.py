@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-MODES = ("reconstruct", "prepare", "train", "unroll", "evaluate", "sweep", "tune")
+MODES = ("reconstruct", "prepare", "train", "unroll", "evaluate", "sweep", "tune", "report")
 COMPARING = "evaluate sweep tune"
 SAMPLING = f"reconstruct {COMPARING}"
 LEARNING = "train unroll"

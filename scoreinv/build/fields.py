@@ -23,6 +23,7 @@ from scoreinv.build.field import (
 from scoreinv.build.kspace_fields import KSPACE_FIELDS
 from scoreinv.build.scan_fields import SCAN_FIELDS
 from scoreinv.build.training_fields import TRAINING_FIELDS
+from scoreinv.build.volume_fields import VOLUME_FIELDS
 
 RAYS = 16_384  # views or detectors
 DRAWING = "reconstruct evaluate sweep"
@@ -167,6 +168,7 @@ FIELDS = (
         Field("trials", 100, "of the study, over all processes and restarts", low=1, high=MILLION),
         Field("slices", 8, "number of validation slices, spread over the subjects; 0: all", low=0, high=MILLION),
     ),
+    *VOLUME_FIELDS,
     *TRAINING_FIELDS,
 )  # fmt: skip
 TABLE = {field.name: field for field in FIELDS}

@@ -1,6 +1,5 @@
 """Reconstruction driver: images or measurements in; table, metrics.json, reconstructions.npz and figures out."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -16,9 +15,10 @@ from tqdm import tqdm
 
 from scoreinv import api, build
 from scoreinv.build.tasks import Task, make_tasks
+from scoreinv.drivers.volume import reconstruct_volume
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.figures import panel
-from scoreinv.evaluation.rows import claim_settings
+from scoreinv.evaluation.rows import claim_settings, digest
 from scoreinv.formats.files import add_arrays, write_atomically
 from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import insert_metal, remove_metal
@@ -48,6 +48,7 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
         config: the whole configuration; `config.parts`, when not empty, holds several to run in turn.
         workdir: receives `metrics.json`, `reconstructions.npz`, one figure `<task>.png` each, and in `reconstruct.json`
             what they were made with. A task is written when it is done; called again, those that are there are skipped.
+            Of a volume (`slices`) what `reconstruct_volume` writes.
 
     Returns:
         The rows of `metrics.json`; where the sampler draws several images, `scoreinv` is the first and `scoreinv-mean`
@@ -57,6 +58,8 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
         ValueError: anything wrong with the input, before anything is computed or written; a work directory of another
             seed, sampler, prior or data.
     """
+    if config.slices:
+        return reconstruct_volume(config, workdir)
     parts = dict(config.parts) or {"": config}
     runs = [(name, part, *make_tasks(part)) for name, part in parts.items()]
     names = [task.name for _, _, _, tasks in runs for task in tasks]
@@ -89,14 +92,6 @@ def settings_of(name: str, config, prior: Prior, tasks: list[Task]) -> dict[str,
     flat = flax.traverse_util.flatten_dict(nested, sep=".") | {"prior": digest(prior)}
     flat |= {f"the data of {task.name}": digest(task.measurement) for task in tasks}
     return {f"{name}.{field}" if name else field: value for field, value in flat.items()}
-
-
-def digest(tree: Any) -> str:
-    """Of the numbers in a pytree."""
-    found = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        found.update(np.asarray(leaf).tobytes())
-    return found.hexdigest()
 
 
 def _finished(workdir: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import jax
+import numpy as np
+
 from scoreinv.formats.files import write_atomically
 from scoreinv.formats.guard import read_text
 from scoreinv.formats.records import csv_rows, read_json
@@ -136,6 +139,14 @@ def claim_settings(path: Path, settings: Mapping[str, Any]) -> None:
     if before.keys() < before.keys() | now.keys():
         text = json.dumps(before | now, indent=1, sort_keys=True) + "\n"
         write_atomically(path, lambda name: name.write_text(text))
+
+
+def digest(tree: Any) -> str:
+    """Of the numbers in a pytree."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        found.update(np.asarray(leaf).tobytes())
+    return found.hexdigest()
 
 
 def _complete_lines(path: Path) -> str:

@@ -1,0 +1,134 @@
+"""Whole volumes: windows, one program, resumed and shared work, files in the source's place."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from configs import default
+from scoreinv.build.volumes import of_slices, parse_slices
+from scoreinv.drivers import volume as driver
+from scoreinv.drivers.volume import reconstruct_volume, windows
+from scoreinv.formats.volume import Geometry
+
+ROOT = Path(__file__).parents[2]
+AFFINE = np.array([[-2.0, 0, 0, 10], [0, -2.0, 0, 20], [0, 0, 5.0, -7], [0, 0, 0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("count", "depth", "halo"), [(1, 1, 0), (5, 1, 0), (10, 4, 1), (7, 4, 2), (3, 8, 1), (160, 6, 1)]
+)
+def test_windows_keep_every_slice_once_and_have_one_length(count, depth, halo):
+    found = windows(count, depth, halo)
+    length = min(depth + 2 * halo, count)
+    assert [i for window in found for i in window.kept] == list(range(count))
+    for window in found:
+        assert 0 <= window.first <= count - length
+        assert window.first <= window.kept[0] and window.kept[-1] < window.first + length
+        beside = range(max(0, window.kept[0] - halo), min(count, window.kept[-1] + 1 + halo))
+        assert set(beside) <= set(range(window.first, window.first + length))
+
+
+def test_slices_are_named_as_in_python():
+    assert parse_slices("all", 4, "a") == (0, 1, 2, 3)
+    assert parse_slices("1:3", 4, "a") == (1, 2)
+    assert parse_slices("0:4:2", 4, "a") == (0, 2)
+    assert parse_slices(":2", None, "a") == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "message"),
+    [
+        ("5", 4, "write first:end"),
+        ("0:9", 4, "with 4 slices"),
+        ("2:2", 4, "names no slice"),
+        ("all", None, "write first:end"),
+        ("3:", None, "write first:end"),
+    ],
+)
+def test_other_slices_are_refused(text, count, message):
+    with pytest.raises(ValueError, match=message):
+        parse_slices(text, count, "scan.nii.gz")
+
+
+def test_the_geometry_of_some_slices_starts_at_the_first_and_steps_over_the_others():
+    geometry = of_slices(Geometry(np.diag([3.0, 2.0, 1.0, 1.0])), (4, 6, 8))
+    np.testing.assert_allclose(geometry.affine @ [1, 0, 0, 1], [18.0, 0, 0, 1])
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """Ellipsoids that change from slice to slice, 5 mm apart."""
+    path = tmp_path_factory.mktemp("scan") / "scan.nii.gz"
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in (32, 32, 5)), indexing="ij")
+    values = 300 * (x**2 + y**2 + 0.3 * z**2 < 0.8) + 500 * ((x - 0.2 * z) ** 2 + y**2 < 0.1)
+    nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), AFFINE), path)
+    return path
+
+
+def settings(scan, tiny_prior_file, coupling=0.0):
+    config = default.get_config()
+    config.prior, config.images, config.slices = str(tiny_prior_file), (str(scan),), "all"
+    config.operator.noise_std = 0.02
+    config.sampler.update({"steps": 2, "samples": 2, "batch_size": 2})
+    config.volume.update({"coupling": coupling, "depth": 2, "halo": 1})
+    return config
+
+
+def test_a_volume_comes_back_in_its_place_and_a_stopped_run_goes_on(scan, tiny_prior_file, tmp_path, monkeypatch):
+    config = settings(scan, tiny_prior_file)
+    rows = reconstruct_volume(config, tmp_path / "whole")
+    written = nibabel.load(tmp_path / "whole" / "scan-4x-image.nii.gz")
+    source = nibabel.load(scan)
+    np.testing.assert_allclose(written.affine, source.affine, atol=1e-4)
+    assert written.shape == source.shape and [row["slice"] for row in rows] == list("01234")
+    assert np.abs(np.asarray(written.dataobj)).max() > 100  # the unit of the file, not [0, 1]
+    assert float(rows[2]["psnr"]) > 10
+
+    kept = driver._keep
+    done = []
+
+    def killed(*args):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return kept(*args)
+
+    monkeypatch.setattr(driver, "_keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_volume(config, tmp_path / "stopped")
+    assert len((tmp_path / "stopped" / "volume.csv").read_text().splitlines()) == 3
+    monkeypatch.setattr(driver, "_keep", kept)
+    resumed = reconstruct_volume(config, tmp_path / "stopped")
+    assert [{**row, "seconds": ""} for row in resumed] == [{**row, "seconds": ""} for row in rows]
+    for name in ("image", "std", "low", "high"):
+        a, b = (nibabel.load(tmp_path / run / f"scan-4x-{name}.nii.gz") for run in ("whole", "stopped"))
+        np.testing.assert_array_equal(np.asarray(a.dataobj), np.asarray(b.dataobj))
+    with pytest.raises(ValueError, match="seed was 0, is 1"):
+        config.seed = 1
+        reconstruct_volume(config, tmp_path / "stopped")
+
+
+def test_coupling_brings_neighbours_together(scan, tiny_prior_file, tmp_path):
+    jumps = {}
+    for coupling in (1e3, 0.05):
+        reconstruct_volume(settings(scan, tiny_prior_file, coupling), tmp_path / str(coupling))
+        image = np.asarray(nibabel.load(tmp_path / str(coupling) / "scan-4x-image.nii.gz").dataobj)
+        jumps[coupling] = np.sqrt(np.mean(np.diff(image, axis=2) ** 2))
+    assert jumps[0.05] < 0.8 * jumps[1e3]
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_volume(scan, tiny_prior_file, tmp_path):
+    command = [
+        sys.executable, str(ROOT / "main.py"), f"--workdir={tmp_path}", f"--config.images=('{scan}',)",
+        "--config.slices=all", f"--config.prior={tiny_prior_file}", "--config.sampler.steps=2",
+        "--config.sampler.samples=2",
+    ]  # fmt: skip
+    pair = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in pair] == [0, 0]
+    lines = (tmp_path / "volume.csv").read_text().splitlines()
+    assert len(lines) == 6 and len({line.split(",")[1] for line in lines}) == 6
