@@ -15,7 +15,7 @@ from scoreinv.formats import dicom_files, nifti, pictures
 from scoreinv.formats.dicom import read_dicom
 from scoreinv.formats.dicom_files import dicom_files as find_dicom
 from scoreinv.formats.dicom_files import looks_like_dicom
-from scoreinv.formats.guard import FileError, check_bytes, one_line, reading, shown
+from scoreinv.formats.guard import DAMAGED, FileError, check_bytes, one_line, reading, shown
 from scoreinv.formats.hdf5 import datasets, open_hdf5, read_dataset
 from scoreinv.formats.matlab import read_matlab
 from scoreinv.formats.numpy_arrays import open_npz, read_npy
@@ -69,8 +69,8 @@ def _checked(path: Path, read: Callable[[], Volume]) -> Volume:
         row, column = volume.spacing
         if abs(row - column) > 0.01 * max(row, column):
             notes.append(f"pixels of {row:.3g} x {column:.3g} mm are not square, they are taken as they are")
-        if min(height, width) < TINY:
-            notes.append(f"slices of {height} x {width} pixels are very small: is it the right axis? data.slice_axis")
+        if min(height, width) < max(TINY, max(height, width) / 4):
+            notes.append(f"slices of {height} x {width} pixels: is this the right axis? data.slice_axis chooses it")
         return dataclasses.replace(volume, notes=tuple(notes))
 
 
@@ -106,14 +106,16 @@ def _read(path: Path, key: str, index: int, slices: str) -> Volume:
         return _read_npz(path, key, slices)
     if name.endswith(".mat"):
         found = read_matlab(path)
-        shapes = {name: array.shape for name, array in found.items()}
-        return _from_array(found[_chosen_key(shapes, key, path)], path, slices)
+        arrays = {name: (array.shape, array.dtype) for name, array in found.items()}
+        return _from_array(found[_chosen_key(arrays, key, path)], path, slices)
     if name.endswith((".h5", ".hdf5")):
         return _read_hdf5(path, key, slices)
     if name.endswith(pictures.SUFFIXES):
         return pictures.read_picture(path)
     if looks_like_dicom(path):
         return read_dicom([path], path, key, _plane(path, slices))
+    if name.endswith(dicom_files.SUFFIXES):
+        raise FileError(f"{shown(path)} is no DICOM file, whatever its name; {DAMAGED}")
     raise FileError(f"{shown(path)} is no known image file; allowed: {', '.join(SUFFIXES)} or a folder of DICOM files")
 
 
@@ -160,25 +162,36 @@ def _slice_axis(stored: Shaped[np.ndarray, "a b c"], path: Path) -> tuple[int, t
     return shortest, (note,)
 
 
-def _chosen_key(shapes: dict[str, tuple[int, ...]], key: str, path: Path) -> str:
-    if key in shapes:
+def _chosen_key(arrays: dict[str, tuple[tuple[int, ...], np.dtype]], key: str, path: Path) -> str:
+    """The array that a key names; without one the only array, or the only one that can be an image.
+
+    Args:
+        arrays: name -> (shape, type).
+        key: the name, or empty.
+        path: the file that messages name.
+    """
+    if key in arrays:
         return key
-    images = [name for name, shape in shapes.items() if len(shape) in (2, 3) and min(shape) > 0]
-    candidates = [name for name in (shapes if len(shapes) == 1 else images)]
+    images = [name for name, about in arrays.items() if _may_be_image(*about)]
+    candidates = list(arrays) if len(arrays) == 1 else images
     if not key and len(candidates) == 1:
         return candidates[0]
-    choices = one_line(", ".join(sorted(shapes)) or "none, the file is empty", 120)
+    choices = one_line(", ".join(sorted(arrays)) or "none, the file is empty", 120)
     raise FileError(f"key {key!r} does not name one array of {shown(path)}; choose data.key, one of {choices}")
+
+
+def _may_be_image(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    return len(shape) in (2, 3) and min(shape) > 1 and dtype.kind in "iuf"
 
 
 def _read_npz(path: Path, key: str, slices: str) -> Volume:
     with open_npz(path) as file:
-        shapes = {name: file.declared(name)[0] for name in file}
-        return _from_array(file[_chosen_key(shapes, key, path)], path, slices)
+        arrays = {name: file.declared(name) for name in file}
+        return _from_array(file[_chosen_key(arrays, key, path)], path, slices)
 
 
 def _read_hdf5(path: Path, key: str, slices: str) -> Volume:
     with open_hdf5(path) as file:
         found = datasets(file)
-        shapes = {name: node.shape or () for name, node in found.items()}
-        return _from_array(read_dataset(found[_chosen_key(shapes, key, path)], path), path, slices)
+        arrays = {name: (node.shape or (), node.dtype) for name, node in found.items()}
+        return _from_array(read_dataset(found[_chosen_key(arrays, key, path)], path), path, slices)

@@ -125,3 +125,14 @@ def test_nothing_is_written_for_an_unknown_kind_or_nan(tmp_path, kind):
         with pytest.raises(ValueError, match="NaN or Inf"):
             write_image(kind, tmp_path / "a", np.full((1, 2, 2), np.nan, np.float32), plain_geometry(), METHOD)
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_of_one_file_become_a_series_of_single_images(tmp_path):
+    stored = np.random.default_rng(0).integers(0, 900, (12, 8))
+    write_slice(tmp_path / "a.dcm", stored - 1000, NumberOfFrames=2, Rows=6, PatientName="Doe^Jane")
+    volume = read_image(tmp_path / "a.dcm")
+    geometry = Geometry(plain_geometry((0.5, 0.75)).affine, (tmp_path / "a.dcm",), volume.modality, volume.unit)
+    files = write_image("dicom", tmp_path / "out", volume.values, geometry, METHOD)
+    headers = [pydicom.dcmread(file) for file in files]
+    assert all("NumberOfFrames" not in header and header.PatientName == "Doe^Jane" for header in headers)
+    np.testing.assert_array_equal(read_image(tmp_path / "out").values, volume.values)

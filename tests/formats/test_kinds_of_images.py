@@ -286,7 +286,7 @@ def test_slices_of_an_array_lie_along_its_short_axis_or_the_one_that_is_named(tm
         np.testing.assert_array_equal(read_image(tmp_path / "a.npy").values, values.transpose(2, 0, 1))
     first = read_image(tmp_path / "a.npy", slices="0")
     np.testing.assert_array_equal(first.values, values)
-    assert any("very small: is it the right axis" in note for note in first.notes)
+    assert any("is this the right axis" in note for note in first.notes)
     np.save(tmp_path / "rgb.npy", np.zeros((40, 36, 3), np.uint8))
     with pytest.raises(ValueError, match=r"picture in colour, or has its slices last; .*slice_axis=2"):
         read_image(tmp_path / "rgb.npy")
