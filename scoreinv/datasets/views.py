@@ -20,12 +20,19 @@ class Views:
             seen equally often. No view has finer pixels than its slice, unless all of this range would.
         rotation: largest rotation, degrees.
         native: fraction of the views that are cut out at the slice's own pixels, neither turned nor resampled.
+
+    Raises:
+        ValueError: the smallest field of view is larger than the largest.
     """
 
     size: int
     zoom: tuple[float, float] = (1.0, 1.0)
     rotation: float = 0.0
     native: float = 0.0
+
+    def __post_init__(self):
+        if self.zoom[0] > self.zoom[1]:
+            raise ValueError(f"data.zoom={self.zoom}; give the smallest field of view first, then the largest")
 
 
 def random_view(

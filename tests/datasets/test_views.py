@@ -87,3 +87,8 @@ def test_a_pyramid_beyond_a_32_bit_index_is_refused(monkeypatch):
     monkeypatch.setattr("scoreinv.datasets.pyramid.MAX_PIXELS", 1000)
     with pytest.raises(ValueError, match=r"set data\.packed_size lower, or data\.views above 0"):
         make_pyramid([SLICE], Views(8))
+
+
+def test_fields_of_view_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match=r"data\.zoom=\(1\.1, 0\.7\); give the smallest"):
+        Views(8, (1.1, 0.7))
