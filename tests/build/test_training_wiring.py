@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scoreinv import build
+from scoreinv.build import training
 from scoreinv.datasets.augmentation import Appearance
 from scoreinv.datasets.views import view
 from scoreinv.training import losses
@@ -114,7 +115,7 @@ def test_validation_losses_are_of_the_named_noise_levels_and_pixel_sizes(config,
     whole = build.split_slices(config.data, "validation")
     np.testing.assert_array_equal(sets["x1"][0, ..., 0], whole[0].image[8:24, 8:24])
     np.testing.assert_allclose(sets["x1.5"][0, ..., 0], view(whole[0].image, 16, 0.75), atol=1e-6)
-    monkeypatch.setattr(build.training, "model", lambda config: model)
+    monkeypatch.setattr(training, "model", lambda config: model)
     trained = build.prior_training(config)
     assert trained.columns == ("0.1", "1", "x1 0.1", "x1 1", "x1.5 0.1", "x1.5 1")
     found = trained.validate(params)

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from scoreinv import build
+from scoreinv.build import priors as priors_room
+from scoreinv.build import training
 from scoreinv.datasets.pipeline import Stream, training_batches
 from scoreinv.datasets.slices import Slice
 from scoreinv.datasets.views import Views
@@ -47,7 +49,7 @@ class SmallNetwork(nn.Module):
 
 @pytest.fixture
 def small_network(monkeypatch):
-    for room in (build.training, build.priors):
+    for room in (training, priors_room):
         monkeypatch.setattr(room, "model", lambda config: SmallNetwork())
 
 
