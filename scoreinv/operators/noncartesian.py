@@ -4,7 +4,10 @@ Positions are [samples, 2] in cycles per pixel, along rows and columns, within [
 [H // 2, W // 2]. The transforms are those of jax-finufft (Barnett et al. 2019).
 """
 
+from functools import partial
+
 import flax.struct
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
@@ -26,19 +29,71 @@ def _finufft():
     return jax_finufft
 
 
+@jax.custom_batching.custom_vmap
+def _to_samples(image, rows, columns):
+    flat = image.reshape(-1, *image.shape[-2:])
+    samples = _finufft().nufft2(flat, rows, columns, eps=ACCURACY, iflag=-1)
+    return samples.reshape(*image.shape[:-2], -1)
+
+
+@_to_samples.def_vmap
+def _to_samples_batched(axis_size, batched, image, rows, columns):
+    return _batched(_to_samples, axis_size, batched, image, rows, columns), True
+
+
+def _to_image(samples, rows, columns, shape):
+    @jax.custom_batching.custom_vmap
+    def transform(samples, rows, columns):
+        flat = samples.reshape(-1, samples.shape[-1])
+        image = _finufft().nufft1(shape, flat, rows, columns, eps=ACCURACY, iflag=1)
+        return image.reshape(*samples.shape[:-1], *shape)
+
+    @transform.def_vmap
+    def transform_batched(axis_size, batched, samples, rows, columns):
+        return _batched(transform, axis_size, batched, samples, rows, columns), True
+
+    return transform(samples, rows, columns)
+
+
+def _batched(transform, axis_size, batched, values, rows, columns):
+    """Values of a batch at the same positions go in at once, as coils do; other positions one after the other."""
+    # The package's own rule for vmap uses a name that JAX 0.10 no longer has.
+    if not (batched[1] or batched[2]):
+        return transform(values, rows, columns)
+    parts = zip((values, rows, columns), batched, strict=True)
+    whole = [x if is_batched else jnp.broadcast_to(x, (axis_size, *x.shape)) for x, is_batched in parts]
+    return jnp.stack([transform(*(x[i] for x in whole)) for i in range(axis_size)])
+
+
+@jax.custom_vjp
 def nufft(image: Complex[Array, "*coils H W"], positions: Positions) -> Complex[Array, "*coils samples"]:
     """k-space at any positions, sum_r x(r) exp(-2 pi i k r) / sqrt(H W): `fft2c` where those are its grid."""
-    rows, columns = 2 * jnp.pi * jnp.moveaxis(positions, -1, 0)
     scale = 1 / np.sqrt(image.shape[-2] * image.shape[-1])
-    return scale * _finufft().nufft2(image, rows, columns, eps=ACCURACY, iflag=-1)
+    return scale * _to_samples(image, *_radians(positions))
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def nufft_adjoint(
     samples: Complex[Array, "*coils samples"], positions: Positions, shape: tuple[int, int]
 ) -> Complex[Array, "*coils H W"]:
     """The adjoint of `nufft` for images of a shape."""
-    rows, columns = 2 * jnp.pi * jnp.moveaxis(positions, -1, 0)
-    return _finufft().nufft1(shape, samples, rows, columns, eps=ACCURACY, iflag=1) / np.sqrt(shape[0] * shape[1])
+    rows, columns = _radians(positions)
+    return _to_image(samples, rows, columns, shape) / np.sqrt(shape[0] * shape[1])
+
+
+def _radians(positions):
+    return 2 * jnp.pi * positions[..., 0], 2 * jnp.pi * positions[..., 1]
+
+
+# Cotangents are transposed, not adjoint; positions are data of the scan, not differentiated.
+nufft.defvjp(
+    lambda image, positions: (nufft(image, positions), (image, positions)),
+    lambda kept, z: (jnp.conj(nufft_adjoint(jnp.conj(z), kept[1], kept[0].shape[-2:])), jnp.zeros_like(kept[1])),
+)
+nufft_adjoint.defvjp(
+    lambda samples, positions, shape: (nufft_adjoint(samples, positions, shape), positions),
+    lambda shape, positions, x: (jnp.conj(nufft(jnp.conj(x), positions)), jnp.zeros_like(positions)),
+)
 
 
 def density_compensation(

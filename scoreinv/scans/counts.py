@@ -113,7 +113,7 @@ def without_rings(p: Sinogram) -> Sinogram:
     return remove_stripe_based_sorting(np.asarray(p, np.float32), max(5, p.shape[1] // 60 | 1))
 
 
-def padded(p: Sinogram, columns: int) -> Sinogram:
+def padded(p: Sinogram, columns: int) -> Float[np.ndarray, "views wider"]:
     """Truncated projections continued by `columns` to each side, falling smoothly from the outermost value to zero."""
     taper = np.cos(np.pi / 2 * (np.arange(columns) + 1) / columns) ** 2
     left, right = (p[:, edge].mean(1, keepdims=True) for edge in (slice(0, 2), slice(-2, None)))

@@ -23,6 +23,7 @@ from scoreinv.build.tasks import image_shape, make_tasks
 from scoreinv.build.volume_fields import VOLUME_FIELDS
 from scoreinv.drivers import evaluate, reconstruct, sweep, tune
 from scoreinv.operators.base import Measurement
+from scoreinv.operators.ct import radon_transform
 from scoreinv.prior import Prior
 from scoreinv.sde import VESDE
 
@@ -33,6 +34,8 @@ METAL = CT | {"operator.modality": "mar", "operator.mask": "sparse_view", "data.
 IMAGE = {"images": ("ct.npy",)}
 VALIDATION = {"evaluate.split": "validation"}
 PHANTOMS = {"data.source": "phantom", "data.phantoms": 8, "data.validation_fraction": 0.5, "data.test_fraction": 0.4}
+RAYS = {"measurement": "sinogram.npz", "scan.checks": False, "scan.shape": (SIDE, SIDE)}
+FAN = RAYS | {"scan.source_to_axis": 60.0, "scan.source_to_detector": 120.0, "scan.detector_pitch": 2.0}
 SWEEP = {"sweep.over": "lam=0.1,0.2; noise_std=0.1,0.2"}
 
 # Field -> (what else is set, another value than there). Files are named as the fixture `inputs` writes them.
@@ -62,6 +65,20 @@ CHANGES = {
     "operator.kvp": (METAL, 90.0),
     "operator.photons": (METAL, 1e5),
     "scan.noise_std": ({"measurement": "scan.npz"}, 0.2),
+    "scan.quantity": (RAYS | {"measurement": "readings.npz", "scan.quantity": "line_integrals"}, "counts"),
+    "scan.open_beam": (RAYS | {"measurement": "readings.npz", "scan.quantity": "counts"}, 1500.0),
+    "scan.angle_unit": (RAYS, "degrees"),
+    "scan.angles": (RAYS | {"measurement": "views.npz", "scan.angles": (0.0, 165.0)}, (0.0, 110.0)),
+    "scan.start_angle": (RAYS, 10.0),
+    "scan.source_to_axis": (FAN, 70.0),
+    "scan.source_to_detector": (FAN, 130.0),
+    "scan.detector_pitch": (FAN, 1.5),
+    "scan.curved": (FAN, True),
+    "scan.reversed": (RAYS | {"scan.axis": 10.0}, True),
+    "scan.axis": (RAYS, 10.0),
+    "scan.pixel": (RAYS | {"scan.detector_pitch": 1.0}, 1.5),
+    "scan.shape": (RAYS, (12, 12)),
+    "scan.water": (RAYS | {"scan.detector_pitch": 1.0}, 0.02),
     "sampler.method": ({}, "dds"),
     "sampler.preset": ({}, "brats_mri"),
     "sampler.predictor": ({"sampler.method": "song2022"}, "ancestral"),
@@ -113,8 +130,10 @@ CHANGES = {
     "data.validation_subjects": (VALIDATION, ("head-1", "head-3")),
     "data.test_subjects": ({}, ("head-2", "head-3")),
 }  # fmt: skip
-# Sections of sections, a trained network, what is made of an evaluation's rows: test_main, test_unroll, test_evaluate.
-ELSEWHERE = {"parts", "supervised", "evaluate.tuned", "evaluate.tuned_slices", "evaluate.reference"}
+# Sections of sections, a trained network, what is made of an evaluation's rows, what only refuses or needs an extra:
+# test_main, test_unroll, test_evaluate, tests/scans.
+ELSEWHERE = {"parts", "supervised", "evaluate.tuned", "evaluate.tuned_slices", "evaluate.reference", "scan.rings",
+             "scan.checks"}  # fmt: skip
 # Tuning sees validation subjects alone, and these only say who is none.
 NOT_IN_TUNING = {"data.test_fraction", "data.test_subjects"}
 
@@ -142,6 +161,12 @@ def inputs(tmp_path_factory):
     np.savez(folder / "two.npz", one=head(), other=head())
     kspace = np.fft.fftshift(np.fft.fft2(rng.random((SIDE, SIDE)) * (np.hypot(y, x) < 0.7)))
     np.savez(folder / "scan.npz", kspace=np.where(np.arange(SIDE) % 2, 0, kspace).astype(np.complex64))
+    angles = np.pi * np.arange(12) / 12
+    image = jnp.asarray(np.hypot(y - 0.2, x + 0.1) < 0.4, jnp.float32)[..., None]
+    sinogram = np.asarray(radon_transform(angles, (SIDE, SIDE), 24).forward(image)) / 20
+    np.savez(folder / "sinogram.npz", sinogram=sinogram, angles=angles)
+    np.savez(folder / "views.npz", sinogram=sinogram)
+    np.savez(folder / "readings.npz", sinogram=1000 * np.exp(-sinogram), angles=angles)
     build_packed(folder)
     return folder
 

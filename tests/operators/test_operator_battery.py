@@ -1,11 +1,13 @@
 """Every measurement operator passes the same battery; a new one is a new row of `CASES`."""
 
+import importlib.util
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scoreinv.operators import ct, mar, mri
+from scoreinv.operators import ct, mar, mri, noncartesian
 from scoreinv.operators.base import LinearOperator
 from scoreinv.operators.fan import fan_transform
 from scoreinv.operators.weighted import WeightedTransform
@@ -20,6 +22,24 @@ def coils(n, shape):
     centers = np.linspace(0, 2 * np.pi, n, endpoint=False)
     maps = [np.exp(-((rows - np.cos(c)) ** 2) - (columns - np.sin(c)) ** 2 + 1j * c * columns) for c in centers]
     return jnp.asarray(np.stack(maps), jnp.complex64)
+
+
+def two_sets(n, shape):
+    """Sensitivities that are orthogonal at every pixel."""
+    one, other = coils(n, shape), jnp.roll(coils(n, shape), 1, 0)
+    power = jnp.sum(jnp.abs(one) ** 2, 0)
+    return jnp.stack([one, other - one * jnp.sum(jnp.conj(one) * other, 0) / power])
+
+
+def spokes(samples, shape):
+    """Every second sample of six diameters."""
+    angles, radius = np.pi * np.arange(6)[:, None] / 6, np.arange(samples) / samples - 0.5
+    positions = np.stack([radius * np.cos(angles), radius * np.sin(angles)], -1).reshape(-1, 2)
+    positions = jnp.asarray(positions, jnp.float32)
+    weights = noncartesian.normalised(0.05 + jnp.linalg.norm(positions, axis=-1), positions, shape)
+    spectrum = noncartesian.toeplitz_spectrum(weights, positions, shape)
+    transform = noncartesian.NonCartesianTransform(positions, jnp.sqrt(weights), spectrum, coils(2, shape))
+    return LinearOperator(some_mask((1, len(positions))), transform)
 
 
 def radon(views, shape, detectors=0, mask=None):
@@ -52,6 +72,11 @@ CASES = {
     "fourier, complex, odd": (LinearOperator(some_mask((7, 1)), mri.FourierTransform(2)), (7, 6, 2), True),
     "sense": (LinearOperator(some_mask((1, 8)), mri.SenseTransform(coils(3, (8, 8)))), (8, 8, 2), False),
     "sense, real": (LinearOperator(some_mask((1, 6)), mri.SenseTransform(coils(3, (7, 6)), 1)), (7, 6, 1), False),
+    "sense, two sets": (
+        LinearOperator(some_mask((1, 8)), mri.SenseTransform(two_sets(3, (8, 8)), 4)),
+        (8, 8, 4),
+        False,
+    ),
     "radon, limited angle": (radon(12, (8, 8), mask=ct.limited_angle_mask(12, 90, 30)), (8, 8, 1), False),
     "radon, metal trace": (without_metal(12, (8, 8)), (8, 8, 1), False),
     "radon, masked rays, short detector": (radon(6, (8, 11), 7, some_mask((6, 7))), (8, 11, 1), False),
@@ -62,6 +87,8 @@ CASES = {
     ),
     "fan, weighted": (fan(9, (8, 8), some_mask((9, 11))), (8, 8, 1), False),
 }
+if importlib.util.find_spec("jax_finufft"):
+    CASES["radial"] = (spokes(10, (8, 7)), (8, 7, 2), False)
 # Compiled once per operator structure and shared by all tests.
 METHODS = forward, adjoint, inverse, pseudo_inverse = (
     jax.jit(LinearOperator.__call__),
