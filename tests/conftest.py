@@ -12,9 +12,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="scoreinv-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # A folder for each worker, which share no half-written program.
-    os.environ["JAX_COMPILATION_CACHE_DIR"] += "/" + os.environ["PYTEST_XDIST_WORKER"]
+# Workers share it: a program that one of them reads half-written is compiled once more. JAX keeps none that took less
+# than a second by itself; most here do.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 # Not the pytrees (sde, operators, prior): JAX builds those with placeholders for their arrays.
 ROOMS = ("samplers", "baselines", "training.losses", "evaluation", "datasets", "formats", "scans", "simulation")
