@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from scoreinv.formats.guard import FileError, check_bytes, check_file, reading, shown
+from scoreinv.formats.hdf5 import open_hdf5
 
 ISMRMRD = "an ISMRMRD file"
 Arrays = dict[str, np.ndarray]
@@ -13,10 +14,8 @@ Arrays = dict[str, np.ndarray]
 
 def is_ismrmrd(path: str | Path) -> bool:
     """Whether an HDF5 file holds a dataset of ISMRMRD's."""
-    import h5py
-
-    with reading(path, ISMRMRD), h5py.File(path, "r") as file:
-        return any({"xml", "data"} <= set(node) for node in file.values() if isinstance(node, h5py.Group))
+    with open_hdf5(path) as file:
+        return _group(file) is not None
 
 
 def read_ismrmrd(path: str | Path) -> Arrays:
@@ -36,13 +35,12 @@ def read_ismrmrd(path: str | Path) -> Arrays:
     """
     path = check_file(path, ISMRMRD)
     try:
-        import h5py
         import ismrmrd
     except ImportError as error:
         raise FileError(f"reading {shown(path)} needs ismrmrd; install it: pip install 'scoreinv[raw]'") from error
     with reading(path, ISMRMRD):
-        with h5py.File(path, "r") as file:
-            group = next(name for name, node in file.items() if isinstance(node, h5py.Group) and "xml" in node)
+        with open_hdf5(path) as file:
+            group = _group(file)
         dataset = ismrmrd.Dataset(str(path), group, create_if_needed=False, mode="r")
         try:
             header = ismrmrd.xsd.CreateFromDocument(dataset.read_xml_header())
@@ -50,6 +48,11 @@ def read_ismrmrd(path: str | Path) -> Arrays:
         finally:
             dataset.close()
         return _sorted(readouts, header.encoding[0], path)
+
+
+def _group(file: Any) -> str | None:
+    """The name of the group that holds ISMRMRD's header and readouts."""
+    return next((name for name, node in file.items() if hasattr(node, "keys") and {"xml", "data"} <= set(node)), None)
 
 
 def _sorted(readouts: list[Any], encoding: Any, path: Path) -> Arrays:
