@@ -28,6 +28,7 @@ from scoreinv.baselines.tv import tv
 from scoreinv.baselines.wavelet import wavelet
 from scoreinv.build.scans import retrospective_scans
 from scoreinv.evaluation import metrics
+from scoreinv.operators.mri import fft2c
 from scoreinv.prior import padded
 from scoreinv.scans.scan import Scan
 
@@ -61,10 +62,12 @@ def by_sigpy(scan: Scan, weight: float):
     from sigpy.mri.app import L1WaveletRecon
 
     measurement = scan.measurement
-    maps = np.asarray(measurement.operator.transform.coils)
+    transform = measurement.operator.transform
+    maps = np.asarray(transform.coils)
+    kspace = fft2c(measurement.y, tuple({-2, -1} - set(transform.axes)))
     started = time.perf_counter()
     mask = np.broadcast_to(np.asarray(measurement.operator.mask), maps.shape[1:])
-    app = L1WaveletRecon(np.asarray(measurement.y), maps, weight, weights=mask, max_iter=60, show_pbar=False)
+    app = L1WaveletRecon(np.asarray(kspace), maps, weight, weights=mask, max_iter=60, show_pbar=False)
     image = app.run()
     return jnp.stack([image.real, image.imag], -1).astype(jnp.float32), time.perf_counter() - started
 

@@ -207,7 +207,7 @@ def prior_path(name_or_path: str) -> Path:
 # How a prior of real images serves complex ones. The standard deviation of what is left of the phase: measured.
 COMPLEX_PRIORS: dict[str, Callable[[Prior], Prior]] = {
     "channelwise": partial(channelwise, channels=2),
-    "phase": lambda prior: phase_following(nearly_real(prior, 0.01)),
+    "phase": lambda prior: phase_following(nearly_real(prior, 0.02)),
 }
 
 

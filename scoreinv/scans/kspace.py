@@ -120,7 +120,7 @@ def retrospective_scan(
     left = full._replace(kspace=full.kspace * mask, measured=full.measured & mask)
     scan = _scan(name, left, settings, **about)
     transform = scan.measurement.operator.transform
-    y = jnp.asarray(full.kspace if scan.measurement.y.ndim == 3 else full.kspace[0])
+    y = _data(full.kspace, transform)
     note = "compared with all of k-space, its coil images combined by the same sensitivities"
     return replace(scan, notes=(*scan.notes, note)), transform.inverse(y) / scan.scale
 
@@ -137,9 +137,27 @@ def _scan(name: str, data: GriddedKspace, settings: KSpaceSettings, **about) -> 
     kspace, measured, maps, scanned, notes = data
     noise_std, noise_notes = _noise_level(kspace, measured, settings.noise_std, scanned)
     transform, coil_notes = _transform(kspace, measured, maps, settings)
-    y = kspace if isinstance(transform, mri.SenseTransform) else kspace[0]
+    if isinstance(transform, mri.SenseTransform):
+        transform = replace(transform, axes=_sampled_axes(measured))
+    y = np.asarray(_data(kspace, transform))
     notes = (*about.pop("notes", ()), *notes, *noise_notes, *coil_notes)
     return scaled_scan(name, y, measured.astype(np.float32), transform, noise_std, notes=notes, **about)
+
+
+def _sampled_axes(measured: Support) -> tuple[int, ...]:
+    """The axes that the data must be transformed along: those on which not everything, or nothing, was measured."""
+    for along, alone in ((0, (-1,)), (1, (-2,))):
+        if np.all(measured == measured.take([0], along)):
+            return alone
+    return -2, -1
+
+
+def _data(kspace: Kspace, transform):
+    """The data of a transform: k-space, transformed to the image along the axes that the transform leaves out."""
+    if isinstance(transform, mri.FourierTransform):
+        return jnp.asarray(kspace[0])
+    left_out = tuple(axis for axis in (-2, -1) if axis not in transform.axes)
+    return mri.ifft2c(jnp.asarray(kspace), left_out) if left_out else jnp.asarray(kspace)
 
 
 def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support, Kspace | None, list[str]]:

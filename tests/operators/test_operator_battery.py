@@ -71,6 +71,11 @@ CASES = {
     "fourier, complex": (LinearOperator(some_mask((8, 8)), mri.FourierTransform(2)), (8, 8, 2), True),
     "fourier, complex, odd": (LinearOperator(some_mask((7, 1)), mri.FourierTransform(2)), (7, 6, 2), True),
     "sense": (LinearOperator(some_mask((1, 8)), mri.SenseTransform(coils(3, (8, 8)))), (8, 8, 2), False),
+    "sense, columns alone": (
+        LinearOperator(some_mask((1, 8)), mri.SenseTransform(coils(3, (7, 8)), axes=(-1,))),
+        (7, 8, 2),
+        False,
+    ),
     "sense, real": (LinearOperator(some_mask((1, 6)), mri.SenseTransform(coils(3, (7, 6)), 1)), (7, 6, 1), False),
     "sense, two sets": (
         LinearOperator(some_mask((1, 8)), mri.SenseTransform(two_sets(3, (8, 8)), 4)),

@@ -83,7 +83,7 @@ def test_without_a_measured_centre_coil_images_are_reconstructed_one_by_one():
     operator, y = scan.measurement.operator, scan.measurement.y
     image = operator.inverse(y)
     assert image.shape == (*SHAPE, 2 * COILS)
-    expected = np.linalg.norm(np.asarray(mri.ifft2c(y)), axis=0)
+    expected = np.linalg.norm(np.asarray(mri.ifft2c(jnp.asarray(FULL * mask))), axis=0) / scan.scale
     np.testing.assert_allclose(np.linalg.norm(image, axis=-1), expected, atol=1e-5)
 
 
@@ -103,3 +103,15 @@ def test_a_study_of_a_full_scan_compares_with_all_of_it():
     np.testing.assert_allclose(scan.measurement.y, alone.measurement.y, atol=1e-6)
     with pytest.raises(ValueError, match="only 45 % of k-space is measured"):
         retrospective_scan("scan", gridded({"kspace": FULL * mask}, settings), mask, settings)
+
+
+@pytest.mark.parametrize("mask", [lines()[None], lines(SHAPE[0])[:, None]], ids=["columns", "rows"])
+def test_data_without_the_transform_along_readouts_have_the_same_normal_equations(mask):
+    scan = kspace_scan("scan", {"kspace": FULL * mask, "coils": MAPS}, KSpaceSettings())
+    operator, y = scan.measurement.operator, scan.measurement.y
+    assert len(operator.transform.axes) == 1
+    whole = operator.replace(transform=operator.transform.replace(axes=(-2, -1)))
+    kspace = jnp.asarray(FULL * mask) / scan.scale
+    x = jnp.asarray(np.stack([IMAGE.real, IMAGE.imag], -1), jnp.float32)
+    np.testing.assert_allclose(operator.normal(x), whole.normal(x), atol=1e-5)
+    np.testing.assert_allclose(operator.adjoint(y), whole.adjoint(kspace), atol=1e-5)
