@@ -41,7 +41,7 @@ SWEEP = {"sweep.over": "lam=0.1,0.2; noise_std=0.1,0.2"}
 
 # Field -> (what else is set, another value than there). Files are named as the fixture `inputs` writes them.
 CHANGES = {
-    "seed": ({"operator.mask": "random"}, 1),
+    "seed": ({"measurement": "scan.npz"}, 1),  # of the draws alone; of masks and noise below
     "images": ({}, ("spine-ct",)),
     "slice_index": (IMAGE, 0),
     "measurement": ({}, "scan.npz"),
@@ -352,6 +352,13 @@ def test_a_measurement_in_another_unit_is_the_same_measurement(inputs, tmp_path,
     for a, b in zip(jax.tree.leaves(one.measurement), jax.tree.leaves(other.measurement), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     assert other.scan.scale == pytest.approx(350 * one.scan.scale, rel=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"operator.mask": "random"}, {"operator.noise_std": 0.1}], ids=["mask", "noise"])
+def test_the_seed_makes_masks_and_noise(inputs, change, monkeypatch):
+    monkeypatch.setattr(build, "load_prior", gaussian_prior)
+    data = [make_tasks(configured(inputs, change | {"seed": seed}))[1][0].measurement for seed in (0, 1, 0)]
+    assert digest(data[0]) == digest(data[2]) != digest(data[1])
 
 
 def test_an_image_file_is_cut_to_its_window(inputs, monkeypatch):
