@@ -67,21 +67,27 @@ def test_the_fourier_operator_of_deepinv_is_ours():
     np.testing.assert_allclose(physics.A(image), y, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "modality"),
-    [("deepinv_diffpir", "mri"), ("deepinv_diffpir", "ct"), ("deepinv_dps", "ct"), ("deepinv_ddrm", "mri")],
-)
-def test_samplers_come_nearer_to_the_truth_than_the_mean_of_the_prior(name, modality):
+SAMPLERS = [
+    ("deepinv_diffpir", "mri", 60),
+    ("deepinv_diffpir", "ct", 60),
+    ("deepinv_dps", "mri", 300),
+    ("deepinv_ddrm", "mri", 60),
+]
+
+
+@pytest.mark.parametrize(("name", "modality", "steps"), SAMPLERS)
+def test_samplers_use_the_data(name, modality, steps):
     measurement = measured(modality)
-    drawn = wrapped.PEERS[name](gaussian_prior(), measurement, 3, 60)
-    again = wrapped.PEERS[name](gaussian_prior(), measurement, 3, 60)
-    np.testing.assert_array_equal(drawn.image, again.image)
-    assert drawn.image.shape == SHAPE and 59 <= drawn.calls <= 61
+    drawn = wrapped.PEERS[name](gaussian_prior(), measurement, 3, steps)
+    assert drawn.image.shape == SHAPE and steps - 1 <= drawn.calls <= steps + 1
 
     def residual(x):
         return float(jnp.abs(measurement.y - measurement.operator(x)).mean())
 
     assert residual(drawn.image) < 0.5 * residual(jnp.full(SHAPE, 0.3))
+    if name == "deepinv_diffpir":
+        again = wrapped.PEERS[name](gaussian_prior(), measurement, 3, steps)
+        np.testing.assert_array_equal(drawn.image, again.image)
 
 
 @pytest.mark.slow

@@ -29,14 +29,14 @@ from scoreinv.evaluation.rows import ResultFile
 from scoreinv.evaluation.runner import METRICS, SLICE, Runner, columns_of, run
 from scoreinv.evaluation.tables import frame, labels_of, summarize
 
-# deepinv's own numbers of steps; DPS in the small form with a tenth of them.
+# deepinv's own numbers of steps; DPS in the small form with fewer.
 STEPS = {"deepinv_ddrm": 100, "deepinv_diffpir": 100, "deepinv_dps": 1000}
-SMALL = STEPS | {"deepinv_dps": 100}
+SMALL = STEPS | {"deepinv_dps": 300}
 OURS = ("tv", "dps", "diffpir", "one_draw")
 
 
-def configurations(mri: str, ct: str, slices: int) -> dict[str, ConfigDict]:
-    """4x MRI and CT from 23 views, as in the small tables; our DPS and DiffPIR with as many calls as theirs."""
+def configurations(mri: str, ct: str, slices: int, steps: dict[str, int]) -> dict[str, ConfigDict]:
+    """4x MRI and CT from 23 views, as in the small tables; our DPS and DiffPIR with as many steps as theirs."""
     sources = {"mri-4x": (brain, mri), "ct-23-views": (body, ct)}
     chosen = {}
     for name, (anatomy, source) in sources.items():
@@ -44,7 +44,8 @@ def configurations(mri: str, ct: str, slices: int) -> dict[str, ConfigDict]:
             chosen[name] = config = anatomy()
             config.evaluate.update({"slices": slices, "methods": OURS})
             noise = {"grid": "karras", "start": "zero", "sigma_min": 0.005, "sigma_max": 10.0, "samples": 1}
-            config.methods.update({name: ConfigDict({"calls": 100, **noise}) for name in ("dps", "diffpir")})
+            for method in ("dps", "diffpir"):
+                config.methods[method] = {"steps": steps[f"deepinv_{method}"], **noise}
             config.data.update({"folders": (source,)} if Path(source).is_dir() else {"packed": source})
     return chosen
 
@@ -94,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--mri", default="", help="MRI data: what --mode=prepare wrote, or a folder of volumes")
     parser.add_argument("--ct", default="", help="CT data: what --mode=prepare wrote, or a folder of volumes")
     parser.add_argument("--slices", type=int, default=8, help="test slices, spread over the subjects")
-    parser.add_argument("--scale", choices=("small", "paper"), default="small", help="DPS with 100 or its 1000 steps")
+    parser.add_argument("--scale", choices=("small", "paper"), default="small", help="DPS with 300 or its 1000 steps")
     parser.add_argument("--fast", action="store_true", help="phantoms and an untrained network: seconds, no meaning")
     parser.add_argument("--workdir", type=Path, default=None, help="results; default: runs/peers")
     options = parser.parse_args(argv)
@@ -103,11 +104,11 @@ def main(argv: list[str] | None = None) -> None:
     try:
         steps = STEPS if options.scale == "paper" else SMALL
         if options.fast:
-            parts = configurations("phantoms", "phantoms", 2)
-            parts = {name: shrink(config, workdir / "fast") for name, config in parts.items()}
             steps = dict.fromkeys(steps, 3)
+            parts = configurations("phantoms", "phantoms", 2, steps)
+            parts = {name: shrink(config, workdir / "fast") for name, config in parts.items()}
         else:
-            parts = configurations(options.mri, options.ct, options.slices)
+            parts = configurations(options.mri, options.ct, options.slices, steps)
         if not parts:
             raise ValueError("nothing to compare; give --mri or --ct")
         for name, config in parts.items():

@@ -6,8 +6,6 @@ range compiles nothing. So is the number of steps where it is an array: such a g
 those after the last step repeat it, and `integrate` stops there. Where it is an int, the grid has that many steps.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
@@ -88,6 +86,3 @@ def karras_times(sde: SDE, steps: Steps, sigma_min: Scalar, sigma_max: Scalar, r
     root = 1.0 / rho
     ramp = _ramp(steps, jnp.float32(sigma_max) ** root, jnp.float32(sigma_min) ** root)
     return _ended(steps, _times_at(sde, ramp**rho))
-
-
-TimeGrid = Callable[[SDE, Steps, Scalar, Scalar], Times]

@@ -31,7 +31,7 @@ from scoreinv.samplers.times import geometric_times
 class Row(NamedTuple):
     """A method, the settings that are data, those that are structure, its network calls and its time grid.
 
-    `calls` are those of a step and those beside the steps.
+    `calls` are those of a step and those beside the steps; a pass backwards through the network is one more.
     """
 
     method: Callable[..., Any]
@@ -52,9 +52,9 @@ METHODS = {
     "score_sde": Row(score_sde, {"snr": 0.16, "gamma": 1.0}, calls=(2, 1)),
     "score_sde_pseudo_inverse": Row(score_sde, {"snr": 0.16, "gamma": 1.0}, {"pseudo_inverse": True}, (2, 1)),
     "langevin": Row(langevin, {"snr": 0.2, "gamma": 0.7}, calls=(3, 1)),
-    "dps": Row(dps, {"zeta": 1.0, "eta": 1.0}),
-    "mcg": Row(mcg, {"zeta": 1.0, "eta": 1.0}),
-    "pigdm": Row(pigdm, {"eta": 1.0, "data_std": 0.5}),
+    "dps": Row(dps, {"zeta": 1.0, "eta": 1.0}, calls=(2, 1)),
+    "mcg": Row(mcg, {"zeta": 1.0, "eta": 1.0}, calls=(2, 1)),
+    "pigdm": Row(pigdm, {"eta": 1.0, "data_std": 0.5}, calls=(2, 2)),
     "ddnm": Row(ddnm, {"eta": 1.0, "lam": 1.0}),
     "dds": Row(dds, {"eta": 0.85, "gamma": 5.0}),
     "dds_dual": Row(dds_dual, {"eta": 0.85, "gamma": 5.0, "memory": 1.0}),
