@@ -70,7 +70,7 @@ def test_the_fourier_operator_of_deepinv_is_ours():
 SAMPLERS = [
     ("deepinv_diffpir", "mri", 60),
     ("deepinv_diffpir", "ct", 60),
-    ("deepinv_dps", "mri", 300),
+    ("deepinv_dps", "mri", 60),
     ("deepinv_ddrm", "mri", 60),
 ]
 

@@ -107,6 +107,8 @@ def main(argv: list[str] | None = None) -> None:
             steps = dict.fromkeys(steps, 3)
             parts = configurations("phantoms", "phantoms", 2, steps)
             parts = {name: shrink(config, workdir / "fast") for name, config in parts.items()}
+            for config in parts.values():
+                config.data.packed = ""
         else:
             parts = configurations(options.mri, options.ct, options.slices, steps)
         if not parts:

@@ -149,10 +149,13 @@ def diffpir(prior: Prior, measurement: Measurement, seed: int, steps: int) -> Dr
 
 
 def dps(prior: Prior, measurement: Measurement, seed: int, steps: int) -> Drawn:
-    """deepinv.sampling.DPS (Chung et al. 2023) with its defaults: variance-preserving, ancestral, weight 1."""
+    """deepinv.sampling.DPS (Chung et al. 2023): variance-preserving, ancestral, weight 1, its "annealed" likelihood.
+
+    Its default form, the residual's norm, is weighed by the step of the diffusion: at weight 1 the data change nothing.
+    """
 
     def sampler_of(denoiser, steps):
-        return deepinv.sampling.DPS(denoiser, num_steps=steps)
+        return deepinv.sampling.DPS(denoiser, num_steps=steps, guidance="annealed")
 
     return _draw(sampler_of, prior, measurement, seed, steps)
 
