@@ -145,8 +145,8 @@ TRAINING_FIELDS = (
         "train",
         LEARNING,
         Field("steps", 6000, "updates of the parameters", low=1, high=2**31 - 1, when=where("train.seconds", 0.0)),
-        Field("seconds", 0.0, "the training ends after so much time instead, and its learning rate follows the "
-              "fraction used; 0: after `steps`", low=0, high=1e8),
+        Field("seconds", 0.0, "the training ends after so much time instead, compilation included; the learning "
+              "rate follows the fraction used; 0: after `steps`", low=0, high=1e8),
         Field("batch_size", 16, "images an update", low=1, high=100_000),
         Field("steps_per_call", 1, "updates in one compiled call: more on accelerators", low=1, high=100_000),
         Field("optimizer", "adam", "muon is faster for the bundled networks, at three times the learning rate",
