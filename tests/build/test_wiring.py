@@ -319,7 +319,7 @@ def cases():
     for name, (base, _) in CHANGES.items():
         modes = [m for m in MODES if m in TABLE[name].modes and m in TRACES]
         modes = [m for m in modes if m != "tune" or name not in NOT_IN_TUNING]
-        seconds = base is METAL and name != "operator.kvp"
+        seconds = base is METAL
         for position, mode in enumerate(modes[:1] if base is METAL else modes):
             slow = [pytest.mark.slow] * (position > 0 or seconds)
             yield pytest.param(name, mode, marks=slow, id=f"{name}-{mode}")
