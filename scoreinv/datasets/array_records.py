@@ -16,10 +16,11 @@ from scoreinv.datasets.packing import LEVELS
 from scoreinv.datasets.slices import Slice
 from scoreinv.datasets.splits import Splits, check_disjoint
 from scoreinv.datasets.views import on_canvas
-from scoreinv.formats.guard import FileError
+from scoreinv.formats.guard import FileError, reading
 from scoreinv.scans.intensity import IntensityScale
 
 FILE_FORMAT = "array_record"
+PREPARED = "a dataset written by --mode=prepare"
 
 
 @dataclass(frozen=True)
@@ -152,29 +153,19 @@ class ArrayRecordSlices:
     """
 
     def __init__(self, folder: Path, split: str):
-        try:
-            builder = tfds.builder_from_directory(str(folder))
-            subjects = builder.info.metadata["subjects"]
-        except Exception as error:
-            message = " ".join(str(error).split())
-            raise FileError(
-                f"{str(folder)!r} is no prepared dataset ({message[:200]}); write it with --mode=prepare"
-            ) from error
-        check_disjoint(folder, subjects)
         self._folder = folder
-        self._source: Any = builder.as_data_source(split) if split in builder.info.splits else ()
+        with reading(folder, PREPARED):
+            builder = tfds.builder_from_directory(str(folder))
+            check_disjoint(folder, builder.info.metadata["subjects"])
+            self._source: Any = builder.as_data_source(split) if split in builder.info.splits else ()
+            self._length = len(self._source)
 
     def __len__(self) -> int:
-        return len(self._source)
+        return self._length
 
     def __getitem__(self, index: int) -> Slice:
-        try:
+        with reading(self._folder, PREPARED):
             return _decode(self._source[index])
-        except Exception as error:
-            message = " ".join(str(error).split())
-            raise FileError(
-                f"cannot read {str(self._folder)!r} ({message[:200]}); write it again with --mode=prepare"
-            ) from error
 
     def __iter__(self) -> Iterator[Slice]:
         return (self[i] for i in range(len(self)))

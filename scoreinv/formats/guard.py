@@ -19,6 +19,7 @@ import numpy as np
 MAX_BYTES = 2**31  # of the arrays of one file: 512 x 512 x 2048 float32
 FREE_BYTES = 2**28  # what a file may become whatever its size on disk
 MAX_RATIO = 100  # beyond that, bytes in memory per byte on disk; scans compress 2 to 20 times, label maps up to 100
+DEFLATE_RATIO = 1032  # no deflate stream expands further
 MAX_TEXT_BYTES = 2**26  # of a JSON, CSV or header file
 LINE = 300
 DAMAGED = "copy the file again if it is damaged or truncated"

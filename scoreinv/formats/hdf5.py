@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scoreinv.formats.guard import (
+    DEFLATE_RATIO,
     FileError,
     allowed_bytes,
     check_bytes,
@@ -20,7 +21,6 @@ from scoreinv.formats.guard import (
 )
 
 HDF5 = "an HDF5 file"
-DEFLATE_RATIO = 1032  # no deflate stream expands further
 _DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
 Selection = Any  # an index, slice or tuple of them, as h5py takes it
 

@@ -4,10 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
-from scoreinv.formats.guard import MAX_BYTES, FileError, check_bytes, check_file, reading, shown
+from scoreinv.formats.guard import (
+    DEFLATE_RATIO,
+    MAX_BYTES,
+    FileError,
+    allowed_bytes,
+    check_bytes,
+    check_file,
+    inflate,
+    reading,
+    shown,
+)
 
 TIFF = "a TIFF file of one gray image or a stack of them"
 ENDINGS = (".tif", ".tiff")
+DEFLATED, LZW, PACKBITS = (8, 32946), 5, 32773
 
 
 def read_tiff(path: str | Path) -> np.ndarray:
@@ -24,7 +35,19 @@ def read_tiff(path: str | Path) -> np.ndarray:
         check_bytes(series.shape, series.dtype, path)
         if series.dtype.kind not in "uif" or "S" in series.axes or series.ndim not in (2, 3):
             raise FileError(f"{shown(path)} holds {series.dtype} of shape {series.shape}; allowed: {TIFF}")
+        for page in series.pages:
+            _check_segments(file, page, path)
         return np.asarray(series.asarray())
+
+
+def _check_segments(file, page, path: Path) -> None:
+    """Refuses strips and tiles that expand beyond their image: tifffile inflates them without a bound."""
+    if page is None or page.compression not in (*DEFLATED, 1, LZW, PACKBITS):
+        raise FileError(f"{shown(path)} has pages in a compression that is not read; allowed: none, deflate, LZW")
+    for place, size in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if page.compression in DEFLATED and DEFLATE_RATIO * size > allowed_bytes(path):
+            file.filehandle.seek(place)
+            inflate(file.filehandle.read(size), path, page.nbytes)
 
 
 def read_stack(files: list[Path], path: str | Path) -> np.ndarray:

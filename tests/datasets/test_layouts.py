@@ -131,7 +131,7 @@ def test_a_damaged_dataset_is_refused_in_one_line(config, tmp_path):
         build.training_views(config.data, 0)
     assert "\n" not in str(error.value)
     (path / "dataset_info.json").write_text("{")
-    with pytest.raises(ValueError, match="is no prepared dataset"):
+    with pytest.raises(ValueError, match="expected a dataset written by --mode=prepare"):
         build.training_views(config.data, 0)
 
 

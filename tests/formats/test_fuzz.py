@@ -18,8 +18,10 @@ from pydicom.uid import RLELossless
 from configs import default
 from scoreinv import build
 from scoreinv.build.scans import read_file, read_scan
+from scoreinv.datasets.array_records import ArrayRecordSlices
 from scoreinv.datasets.packing import read_packed, write_packed
 from scoreinv.datasets.slices import Slice
+from scoreinv.drivers.prepare import prepare
 from scoreinv.formats import guard, priors, records
 from scoreinv.formats.arrays import read_arrays
 from scoreinv.formats.images import read_image
@@ -238,3 +240,21 @@ def test_damage_gives_an_answer_or_one_line(tmp_path, name, write, read, count):
 @pytest.mark.parametrize(("name", "write", "read", "count"), KINDS, ids=lambda v: v if isinstance(v, str) else "")
 def test_much_damage_gives_an_answer_or_one_line(tmp_path, name, write, read, count):
     assert check(tmp_path, name, write, read, SLOW * count, seed=1)
+
+
+def test_a_damaged_dataset_gives_an_answer_or_one_line(tmp_path):
+    config = default.get_config()
+    config.data.update({"source": "phantom", "phantoms": 2, "intensity": "none", "packed_size": 16})
+    folder = prepare(config, tmp_path)
+    files, rng, refused = sorted(path for path in folder.iterdir() if path.is_file()), np.random.default_rng(0), 0
+    for number in range(40):
+        path = files[number % len(files)]
+        whole = path.read_bytes()
+        path.write_bytes(damaged(rng, whole))
+        try:
+            list(ArrayRecordSlices(folder, "train"))
+        except guard.FileError as error:
+            refused += 1
+            assert len(str(error)) <= guard.LINE and str(error).isprintable()
+        path.write_bytes(whole)
+    assert refused and list(ArrayRecordSlices(folder, "train"))

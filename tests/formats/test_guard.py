@@ -17,6 +17,7 @@ from scoreinv.formats.numpy_arrays import open_npz, read_npy
 
 h5py = pytest.importorskip("h5py")
 scipy_io = pytest.importorskip("scipy.io")
+tifffile = pytest.importorskip("tifffile")
 
 
 def test_a_message_is_one_short_line_with_beginning_and_end():
@@ -108,6 +109,21 @@ def matlab_that_expands(path):
     scipy_io.savemat(path, {"a": np.zeros((2**14, 2**12 + 1))}, do_compression=True)
 
 
+def tiff_that_expands(path):
+    tifffile.imwrite(path, np.zeros((64, 64), np.uint8), compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        place, tags = page.dataoffsets[0], page.tags
+        counts, offsets = tags["StripByteCounts"].valueoffset, tags["StripOffsets"].valueoffset
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(2**22)) for _ in range(80)) + packer.flush()
+    data = bytearray(path.read_bytes())
+    data[offsets : offsets + 4] = len(data).to_bytes(4, "little")
+    data[counts : counts + 4] = len(packed).to_bytes(4, "little")
+    path.write_bytes(data + packed)
+    assert place
+
+
 def bart_too_large(path):
     path.write_bytes(bytes(64))
     path.with_suffix(".hdr").write_text("# Dimensions\n65536 65536 8 1\n")
@@ -125,6 +141,7 @@ BOMBS = [
     (hdf5_link_to_another_file, ".h5", "'a' of .* lies in another file"),
     (hdf5_virtual, ".h5", "'a' of .* lies in another file"),
     (matlab_that_expands, ".mat", "expands to more than"),
+    (tiff_that_expands, ".tif", "expands to more than"),
     (bart_too_large, ".cfl", "256 GiB in all"),
 ]
 
