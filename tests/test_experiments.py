@@ -120,3 +120,20 @@ def test_calibration_in_its_fast_form(tmp_path, capsys):
     assert (tmp_path / "mri" / "test-0.npz").stat().st_mtime_ns == kept
     with pytest.raises(SystemExit, match="give --mri or --ct"):
         calibration.main([])
+
+
+def test_the_real_scans_table_has_the_best_weight_of_each_method(tmp_path):
+    from experiments.real_mri.__main__ import COLUMNS, best, read_rows, table
+
+    rows = [
+        ("4", "63", "TV", "0.001", "30.00", "0.9", "1.0"),
+        ("4", "63", "TV", "0.003", "31.00", "0.8", "1.0"),
+        ("8", "43", "TV", "0.001", "29.00", "0.7", "1.0"),
+        ("8", "43", "scoreinv", "0", "30.50", "0.95", "2.0"),
+    ]
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    chosen = best(read_rows(tmp_path / "rows.csv"))
+    assert [tuple(row[c] for c in COLUMNS) for row in chosen] == rows[1:]
+    lines = table(chosen).splitlines()
+    assert lines[2].startswith("| TV |31.00 / 0.800") and lines[3].startswith("| scoreinv ||30.50 / 0.950")
