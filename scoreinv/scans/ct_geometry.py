@@ -15,6 +15,7 @@ from scoreinv.scans.ct_checks import (
     consistency,
 )
 from scoreinv.scans.ct_names import number
+from scoreinv.scans.fan_checks import checked_fan
 
 # Name of an array of angles -> their unit, where the name says it.
 ANGLES = {"angles": "", "angles_degrees": "degrees", "angles_radians": "radians"}
@@ -115,6 +116,9 @@ def scan_geometry(
         raise ValueError("a fan beam needs the detector's pitch; give detector_pitch in the unit of the distances")
     axis, notes = _axis(arrays, y, beam, noise_std, settings)
     beam = replace(beam, axis=axis)
+    if beam.is_fan:
+        beam, more = checked_fan(beam, y, noise_std, axis is not None, settings.checks)
+        notes += more
     if 2 * beam.seen_radius > WIDEST and said["detector_pitch"]:
         raise ValueError(
             f"the detector sees {2 * beam.seen_radius / 1000:.3g} m, if lengths are in mm; check detector_pitch and "

@@ -1,0 +1,52 @@
+"""Fans whose columns count the other way, whose axis lies beside the middle, or whose distances are wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scoreinv.operators.geometry import Geometry
+from scoreinv.scans.fan_checks import checked_fan, end_difference
+from tests.scans.ellipses import fan
+
+SIDE, VIEWS, COLUMNS = 64, 90, 160
+TURN = 2 * np.pi * np.arange(VIEWS) / VIEWS
+BEAM = Geometry(TURN, (1, 1), COLUMNS, 1.0, 1.4, None, 100.0, 175.0)
+
+
+def measured(beam, noise=0.01):
+    y = fan(SIDE, beam.angles, beam.fan_angles, beam.source_to_axis)
+    return y + noise * y.max() * np.random.default_rng(0).standard_normal(y.shape)
+
+
+@pytest.mark.parametrize(("axis", "left"), [(None, True), (82.0, False), (77.3, True)])
+def test_the_order_of_the_columns_and_the_axis_are_recognised_and_said(axis, left):
+    y = measured(replace(BEAM, axis=axis, reversed=left))
+    found, notes = checked_fan(BEAM, y, 0.0, False, True)
+    assert found.reversed == left
+    assert (found.axis is None) == (axis is None)
+    if axis is not None:
+        assert found.axis == pytest.approx(axis, abs=0.05)
+    assert ("scan.reversed" in " ".join(notes)) == left
+    assert ("scan.axis" in " ".join(notes)) == (axis is not None)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.1])
+def test_what_is_right_stays_as_it_is(noise):
+    y = measured(BEAM, noise)
+    assert checked_fan(BEAM, y, noise * y.max(), False, True) == (BEAM, [])
+
+
+def test_views_in_a_wrong_order_are_refused_or_warned_of():
+    y = measured(BEAM)[np.random.default_rng(1).permutation(VIEWS)]
+    with pytest.raises(ValueError, match="two ends of a ray differ") as error:
+        checked_fan(BEAM, y, 0.0, True, True)
+    assert "\n" not in str(error.value)
+    beam, notes = checked_fan(BEAM, y, 0.0, True, False)
+    assert beam == BEAM and "check angles" in notes[0]
+
+
+def test_few_or_sparse_views_say_nothing():
+    for kept in (slice(0, 20), slice(0, None, 3)):
+        beam = replace(BEAM, angles=TURN[kept])
+        assert end_difference(beam, measured(beam)) is None
