@@ -48,5 +48,13 @@ def test_samplers_know_no_modality(path):
     assert all(n.startswith("scoreinv.operators.base") for n in operators)
 
 
+def test_no_name_of_a_lazy_package_is_that_of_a_module_in_it():
+    for stub in PACKAGE.rglob("__init__.pyi"):
+        names = {alias.name for node in ast.parse(stub.read_text()).body if isinstance(node, ast.ImportFrom)
+                 for alias in node.names}  # fmt: skip
+        modules = {path.stem for path in stub.parent.glob("*.py")} | {path.name for path in stub.parent.iterdir()}
+        assert not names & modules, f"{stub}: importing the module hides the function of its name"
+
+
 def test_every_room_has_a_layer():
     assert {room(p) for p in FILES} <= set(LEVEL)

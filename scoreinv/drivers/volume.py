@@ -13,7 +13,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from scoreinv import api, build
-from scoreinv.build.volumes import VolumeTask, volume_task
+from scoreinv.build.volume_tasks import VolumeTask, volume_task
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.rows import ResultFile, claim_settings, digest
 from scoreinv.formats.export import plain_geometry, write_image

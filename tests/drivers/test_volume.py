@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import default
-from scoreinv.build.volumes import of_slices, parse_slices
+from scoreinv.build.volume_tasks import of_slices, parse_slices
 from scoreinv.drivers import volume as driver
 from scoreinv.drivers.volume import reconstruct_volume, windows
 from scoreinv.formats.volume import Geometry
