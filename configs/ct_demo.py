@@ -1,12 +1,12 @@
-"""Two real CT slices from 23 views."""
+"""A real CT slice of 128 x 128 pixels about a vertebra, from 23 views."""
 
 from configs import default
 
 
 def get_config():
-    """The CT half of the demo."""
+    """Sparse-view CT; `head_ct_demo` has a slice of 512 x 512."""
     config = default.get_config()
-    config.images = ("head-ct", "spine-ct")
+    config.images = ("spine-ct",)
     config.prior = "body-ct"
     config.operator.modality = "ct"
     config.operator.mask = "sparse_view"

@@ -162,11 +162,14 @@ def _draw(
     section: ConfigDict, prior: Prior, measurement: Measurement, seed: int, progress: Callable[[int], Any]
 ) -> Reconstruction:
     """The draws of a `config.sampler` section in [0, 1], a batch at a time."""
-    make, settings = build.sampler(section)
+    make, settings = build.sampler(section, measurement)
     run, samples = _program(make), section.samples
-    size = min(samples, section.batch_size * jax.local_device_count())
+    at_once = build.draws_at_once(section.batch_size, image_shape(measurement))
+    size = min(samples, at_once * jax.local_device_count())
     keys = draw_keys(seed, -(-samples // size) * size)
-    calls, seconds, drawn = samples * build.network_calls(make, settings), 0.0, []
+    first, seconds = _first(make)(measurement, keys[:1])
+    settings = settings | {"first": first[0]}
+    calls, drawn = samples * build.network_calls(make, settings), []
     for start in range(0, samples, size):
         images, spent = run((prior, settings, measurement), keys[start : start + size])
         drawn.append(images)
@@ -193,6 +196,12 @@ def _program(make: build.Sampler) -> Callable[..., tuple[Any, float]]:
         return make(prior, settings)(key, measurement)
 
     return compiled_once(draw)
+
+
+@lru_cache(maxsize=16)
+def _first(make: build.Sampler) -> Callable[..., tuple[Any, float]]:
+    """The compiled programs of the image that all draws start from."""
+    return compiled_once(lambda measurement, _: make.start(measurement))
 
 
 def compiled_once(fn: Callable[..., Any]) -> Callable[..., tuple[Any, float]]:

@@ -15,7 +15,7 @@ from scoreinv.drivers import reconstruct as driver
 from scoreinv.drivers.reconstruct import reconstruct, table
 from scoreinv.drivers.train import train
 from scoreinv.formats import priors
-from scoreinv.prior import padded, side_multiple
+from scoreinv.prior import padded
 from scoreinv.simulation.phantoms import random_ellipses
 
 ROOT = Path(__file__).parents[1]
@@ -199,13 +199,18 @@ def test_complex_kspace_of_any_sides_takes_a_real_prior(complex_prior, config, t
     np.testing.assert_allclose(prior.score_fn(x, t), one.score_fn(x, t), rtol=1e-4, atol=1e-4)
 
 
-def test_images_at_another_resolution_are_resampled_and_it_is_said(config, tmp_path, caplog):
-    np.save(tmp_path / "large.npy", np.kron(np.load(config.images[0])[0], np.ones((4, 2))).astype(np.float32))
+def test_images_are_resampled_where_it_is_asked_and_said(config, tmp_path, caplog):
+    image = np.kron(np.load(config.images[0])[0], np.ones((4, 2))).astype(np.float32)[:127]
+    np.save(tmp_path / "large.npy", image)
     config.images = (str(tmp_path / "large.npy"),)
+    _, tasks = make_tasks(config)
+    np.testing.assert_array_equal(tasks[0].truth[..., 0], image)
+    assert "resampled" not in caplog.text
+    config.operator.size = 31
     prior, tasks = make_tasks(config)
-    assert side_multiple(prior) == 4
-    assert tasks[0].truth.shape == (32, 16, 1)
-    assert "128 x 64; resampled to 32 x 16" in caplog.text
+    assert tasks[0].truth.shape == (31, 16, 1)
+    assert "127 x 64; resampled to 31 x 16" in caplog.text
+    assert prior.score_fn(tasks[0].truth, prior.sde.time_at(0.1)).shape == (31, 16, 1)
 
 
 def test_metal_is_masked_shown_and_not_compared(config, phantoms, tmp_path):

@@ -53,7 +53,7 @@ def draw(config, folder: Path) -> dict[str, list[Path]]:
     oversample = config.operator.oversample
     model = forward_model(operator.transform, oversample)
     make, settings = build.sampler(config.sampler)
-    count, batch = config.sampler.samples, config.sampler.batch_size
+    count, batch = config.sampler.samples, build.draws_at_once(config.sampler.batch_size, shape)
 
     @jax.jit
     def samples_of(prior, key, image):

@@ -11,6 +11,7 @@ from .datasets import (
     volume_reader,
     volumes,
 )
+from .defaults import Defaults, default_settings, draws_at_once, noise_in_image, widest_gap
 from .measurements import MODALITIES, SCANS, Scanner, Simulated, holds_metal, operators, scanner
 from .methods import (
     BASELINES,
@@ -58,6 +59,7 @@ __all__ = [
     "STARTS",
     "TIME_GRIDS",
     "Baseline",
+    "Defaults",
     "Sampler",
     "Scanner",
     "Simulated",
@@ -68,7 +70,9 @@ __all__ = [
     "baseline_method",
     "batches",
     "choose",
+    "default_settings",
     "describe",
+    "draws_at_once",
     "fit_channels",
     "holds_metal",
     "load_prior",
@@ -76,6 +80,7 @@ __all__ = [
     "loss",
     "model",
     "network_calls",
+    "noise_in_image",
     "operators",
     "prior_from",
     "prior_metadata",
@@ -98,5 +103,6 @@ __all__ = [
     "views",
     "volume_reader",
     "volumes",
+    "widest_gap",
     "with_preset",
 ]

@@ -18,6 +18,7 @@ from scoreinv.baselines.nmar import nmar, nmar_start
 from scoreinv.baselines.sirt import sirt
 from scoreinv.baselines.tv import tv, tv_start
 from scoreinv.baselines.wavelet import wavelet
+from scoreinv.build.defaults import Defaults, default_settings, noise_in_image, widest_gap
 from scoreinv.build.names import choose
 from scoreinv.formats.priors import read_prior
 from scoreinv.models.unrolled import UnrolledNetwork
@@ -155,7 +156,8 @@ class Sampler:
     """A published method with its structure: all that another compiled program is needed for, and nothing else.
 
     Called inside the program as `sampler(prior, settings)` with what is data (lam, snr, eta, the noise levels, the
-    number of steps).
+    number of steps). Where several programs draw from one measurement, `settings["first"]` may be the image that
+    `start` makes of it, so that none of them makes it again.
     """
 
     method: Callable
@@ -167,7 +169,8 @@ class Sampler:
     def __call__(self, prior: Prior, settings: Mapping[str, Any]) -> Reconstruct:
         prior = cycle_spinning(prior, self.spin) if self.spin > 1 else prior
         times = self.grid(prior.sde, settings["steps"], **settings["levels"])
-        return self.method(prior, times=times, start=self.start, **dict(self.structure), **settings["method"])
+        start = (lambda measurement: settings["first"]) if "first" in settings else self.start
+        return self.method(prior, times=times, start=start, **dict(self.structure), **settings["method"])
 
 
 @dataclass(frozen=True)
@@ -187,15 +190,30 @@ def _split(settings: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ...], di
     return structure, {name: jnp.float32(value) for name, value in settings.items() if isinstance(value, float)}
 
 
-def sampler(config) -> tuple[Sampler, dict[str, Any]]:
+def with_defaults(config, measurement: Measurement | None):
+    """A `config.sampler` section with what it leaves open: for the default method derived from the measurement."""
+    if all(config[name] for name in Defaults._fields):
+        return config
+    derived = Defaults()
+    if config.method == "dpir":
+        told = (noise_in_image(measurement), widest_gap(measurement.operator)) if measurement else (0.0,)
+        derived = default_settings(*told)
+    return type(config)({**config, **{k: v for k, v in derived._asdict().items() if not config[k]}})
+
+
+def sampler(config, measurement: Measurement | None = None) -> tuple[Sampler, dict[str, Any]]:
     """The conditional sampler of a `config.sampler` section.
+
+    Args:
+        config: the section.
+        measurement: what it is meant for, of which only operator, noise and shapes count; None: noise-free data.
 
     Returns:
         (make, settings): `make(prior, settings)` is the method inside a compiled function, to which `settings`
         (lam, snr, eta, the grid's noise levels and steps, ...) come as an argument, so that other values of them
         compile nothing.
     """
-    config = with_preset(config)
+    config = with_defaults(with_preset(config), measurement)
     method, defaults = choose(SAMPLERS, config.method, "sampler.method")
     chosen = sampler_settings(method, defaults)
     chosen |= _parse_settings(config.settings, chosen, config.method)

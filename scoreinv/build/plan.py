@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from scoreinv import build
 from scoreinv.evaluation.condition import Condition, SimulatedScan
-from scoreinv.operators.base import LinearOperator, Transform, forward_model
+from scoreinv.operators.base import LinearOperator, Measurement, Transform, forward_model
 
 DEFAULT_METHOD = "scoreinv"
 NOT_SWEPT = ("modality", "oversample")  # the slices of a run are prepared for one of them
@@ -253,7 +253,7 @@ def _condition(config, name: str, labels, operator: LinearOperator, shape, model
     if not 0 <= noise_std < np.inf:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     measured = {"labels": labels, "operator": operator, "model": model, "noise_std": noise_std}
-    measured["batch_size"] = config.sampler.batch_size
+    measured["batch_size"] = build.draws_at_once(config.sampler.batch_size, shape)
     if build.holds_metal(config.operator):
         raise ValueError("operator.metal=own: nobody knows these images without metal; use --mode=reconstruct")
     if config.operator.modality in build.SCANS:
@@ -262,7 +262,9 @@ def _condition(config, name: str, labels, operator: LinearOperator, shape, model
         scans[identity] = scans.get(identity) or SimulatedScan(identity, build.scanner(config, operator, shape))
         measured["scan"] = scans[identity]
     if is_sampler(config, name):
-        make, settings = build.sampler(config.sampler)
+        y = jax.eval_shape(operator, jax.ShapeDtypeStruct(shape, jnp.float32))
+        seen = Measurement(jnp.zeros(y.shape, y.dtype), operator, jnp.float32(noise_std))
+        make, settings = build.sampler(config.sampler, seen)
         samples = config.sampler.samples
         calls = samples * build.network_calls(make, settings)
         return Condition(make=make, settings=settings, samples=samples, network_calls=calls, **measured)

@@ -1,4 +1,4 @@
-"""Tasks: what a configuration asks to reconstruct, as measurements on the prior's grid. All input is checked here."""
+"""Tasks: what a configuration asks to reconstruct, at the matrix of its data. All input is checked here."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from scoreinv.formats.guard import FileError, shown
 from scoreinv.formats.images import read_image
 from scoreinv.formats.volume import Geometry
 from scoreinv.operators.base import Measurement, check_measurement
-from scoreinv.prior import Prior, padded, side_multiple
+from scoreinv.prior import Prior, padded
 from scoreinv.scans.intensity import IntensityScale, doubts, intensity_scale
 from scoreinv.scans.scan import Scan
 
@@ -89,7 +89,8 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
         _say_resolution(prior, shape)
         tasks = [Task(scan, image) for scan, image in scans]
     else:
-        tasks = [task for name in config.images for task in _simulated(config, prior, name)]
+        tasks = [task for name in config.images for task in _simulated(config, name)]
+        prior = build.fit_channels(padded(prior), image_shape(tasks[0].measurement)[2], config.sampler.complex_prior)
     for task in tasks:
         check_measurement(task.measurement, image_shape(task.measurement))
     names = [task.name for task in tasks]
@@ -157,35 +158,30 @@ def load_image(name: str, config) -> LoadedImage:
     return LoadedImage(scale.to_unit(volume.values[index], clip)[..., None], scale, geometry, volume.unit)
 
 
-def to_grid(image: Float[np.ndarray, "H W C"], prior: Prior, name: str, oversample: int) -> Float[np.ndarray, "h w C"]:
-    """The image resampled so that its longer side is `oversample` times the prior's, rounded to what the network takes.
+def to_grid(image: Float[np.ndarray, "H W C"], name: str, size: int, oversample: int) -> Float[np.ndarray, "h w C"]:
+    """The object that is measured: the image at its own matrix, or with its longer side resampled to `size` pixels.
 
-    Raises:
-        ValueError: another channel count than the prior's.
+    Args:
+        image: as it was read.
+        name: of the image, for what is logged.
+        size: longer side of the reconstruction; 0: that of the image.
+        oversample: pixels of the object per pixel of the reconstruction and axis.
     """
-    if image.shape[2] != prior.shape[2]:
-        raise ValueError(
-            f"image {name!r} has {image.shape[2]} channels, the prior {prior.shape[2]}; choose another prior"
+    wanted = [max(1, round(side * size / max(image.shape[:2]))) if size else side for side in image.shape[:2]]
+    if wanted != list(image.shape[:2]):
+        logging.warning(
+            "%s is %d x %d; resampled to %d x %d for operator.size=%d", name, *image.shape[:2], *wanted, size
         )
-    multiple = side_multiple(prior)
-    factor = max(prior.shape[:2]) / max(image.shape[:2])
-    height, width = (oversample * max(1, round(side * factor / multiple)) * multiple for side in image.shape[:2])
-    if (height, width) == image.shape[:2]:
-        return image
-    logging.warning(
-        "%s is %d x %d; resampled to %d x %d, %s",
-        *(name, *image.shape[:2], height, width),
-        "the resolution of the prior" if oversample == 1 else f"{oversample} times the resolution of the prior",
-    )
-    return resize(image, (height, width))
+    height, width = (oversample * side for side in wanted)
+    return image if (height, width) == image.shape[:2] else resize(image, (height, width))
 
 
-def _simulated(config, prior: Prior, name: str) -> list[Task]:
+def _simulated(config, name: str) -> list[Task]:
     oversample = config.operator.oversample
     if oversample < 1:
         raise ValueError(f"operator.oversample={oversample}; give 1 (the operator's own model) or a larger integer")
     loaded = load_image(name, config)
-    fine = jnp.asarray(to_grid(loaded.image, prior, name, oversample))
+    fine = jnp.asarray(to_grid(loaded.image, name, config.operator.size, oversample))
     shape = (fine.shape[0] // oversample, fine.shape[1] // oversample, fine.shape[2])
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise_std = config.operator.noise_std

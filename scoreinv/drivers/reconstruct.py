@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from tqdm import tqdm
 
 from scoreinv import api, build
+from scoreinv.build.plan import with_method
 from scoreinv.build.tasks import Task, make_tasks
 from scoreinv.drivers.volume import reconstruct_volume
 from scoreinv.evaluation import metrics
@@ -24,7 +25,7 @@ from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.prior import Prior
 
-SECTIONS = ("seed", "sampler", "baselines", "baseline_settings")
+SECTIONS = ("seed", "sampler", "methods", "baselines", "baseline_settings")
 
 
 class Result(NamedTuple):
@@ -69,12 +70,12 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     for name, part, prior, tasks in runs:
         claim_settings(workdir / "reconstruct.json", settings_of(name, part, prior, tasks))
     rows = _finished(workdir)
-    total = sum((len(part.baselines) + part.sampler.samples) * len(tasks) for _, part, _, tasks in runs)
+    total = sum(_images_of(part) * len(tasks) for _, part, _, tasks in runs)
     with tqdm(total=total, desc="reconstructing", unit="image") as bar:
         for (_, part, _, tasks), own in zip(runs, methods, strict=True):
             for task in tasks:
                 if any(row["task"] == task.name for row in rows):
-                    bar.update(len(part.baselines) + part.sampler.samples)
+                    bar.update(_images_of(part))
                     logging.info("%s is there already", task.name)
                     continue
                 results = _given(task) | {name: run(task.measurement, bar) for name, run in own.items()}
@@ -84,6 +85,11 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     print(table(rows))
     print(f"figures, reconstructions.npz and metrics.json are in {workdir}")
     return rows
+
+
+def _images_of(config) -> int:
+    """How many images the methods of a part make of one task."""
+    return len(config.baselines) + sum(with_method(config, m).sampler.samples for m in ("scoreinv", *config.methods))
 
 
 def settings_of(name: str, config, prior: Prior, tasks: list[Task]) -> dict[str, Any]:
@@ -115,6 +121,9 @@ def methods_of(config, prior: Prior) -> dict[str, Method]:
         run = api.compiled_once(lambda measurement, key, method=method: method(key, measurement))
         methods[name] = partial(_run_baseline, run)
     build.sampler(config.sampler)  # a mistake in it ends the run before anything is computed
+    for name in config.methods:
+        build.sampler(with_method(config, name).sampler)
+        methods[name] = partial(_run_sampler, with_method(config, name), prior)
     methods["scoreinv"] = partial(_run_sampler, config, prior)
     return methods
 
