@@ -102,7 +102,8 @@ def test_reconstruction_writes_everything(config, tmp_path):
     assert [(r["task"], r["method"]) for r in rows] == [
         (f"sub-1-{a}x", m) for a in (2, 4) for m in ("direct", "tv", "scoreinv", "scoreinv-mean")
     ]
-    assert set(rows[0]) == {"task", "method", "psnr", "ssim", "network_calls", "seconds", "scale", "offset", "unit"}
+    keys = {"task", "method", "psnr", "ssim", "network_calls", "seconds", "scale", "offset", "unit", "spacing"}
+    assert set(rows[0]) == keys
     assert [row["network_calls"] for row in rows[2:4]] == [4, 3 * 4]  # three draws of 3 + 1 calls
     arrays = np.load(tmp_path / "reconstructions.npz")
     truth, ours = arrays["sub-1-2x/truth"], arrays["sub-1-2x/scoreinv"]

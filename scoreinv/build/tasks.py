@@ -60,12 +60,14 @@ class LoadedImage(NamedTuple):
         scale: maps it back to the file's unit.
         geometry: where it lies, where the file says so.
         unit: of the file's values, "HU" or "".
+        spacing: (row, column) pixel spacing in mm; None where the file does not say.
     """
 
     image: Float[np.ndarray, "H W 1"]
     scale: IntensityScale
     geometry: Geometry | None
     unit: str = ""
+    spacing: tuple[float, float] | None = None
 
 
 def make_tasks(config) -> tuple[Prior, list[Task]]:
@@ -136,7 +138,7 @@ def load_image(name: str, config) -> LoadedImage:
         example = EXAMPLES[name]()
         if example.modality == "CT":
             example = EXAMPLES[name](*config.data.window)
-        return LoadedImage(example.image, example.scale, None, example.unit)
+        return LoadedImage(example.image, example.scale, None, example.unit, example.spacing)
     if not Path(name).exists() and not Path(name).suffix:
         raise ValueError(f"unknown image {name!r}; choose one of {', '.join(sorted(EXAMPLES))}, or give a file")
     data = config.data
@@ -155,7 +157,13 @@ def load_image(name: str, config) -> LoadedImage:
         logging.warning("%s: %s", name, note)
     geometry = None if volume.geometry is None else volume.geometry.of_slice(index)
     clip = not build.holds_metal(config.operator)
-    return LoadedImage(scale.to_unit(volume.values[index], clip)[..., None], scale, geometry, volume.unit)
+    return LoadedImage(
+        scale.to_unit(volume.values[index], clip)[..., None],
+        scale,
+        geometry,
+        volume.unit,
+        volume.spacing if geometry else None,
+    )
 
 
 def to_grid(image: Float[np.ndarray, "H W C"], name: str, size: int, oversample: int) -> Float[np.ndarray, "h w C"]:
@@ -189,10 +197,12 @@ def _simulated(config, name: str) -> list[Task]:
         raise ValueError(f"operator.noise_std={noise_std}; give a finite standard deviation >= 0")
     stem = Path(name).name.split(".")[0]
     geometry = loaded.geometry and loaded.geometry.resampled(loaded.image.shape[:2], shape[:2])
+    pixel = [old / new for old, new in zip(loaded.image.shape[:2], shape[:2], strict=True)]
+    spacing = loaded.spacing and (loaded.spacing[0] * pixel[0], loaded.spacing[1] * pixel[1])
     tasks = []
     for label, operator in build.operators(config.operator, shape, mask_key):
         made = build.scanner(config, operator, shape)(noise_key, fine)
-        scan = Scan(f"{stem}-{label}", made.measurement, geometry=geometry)
+        scan = Scan(f"{stem}-{label}", made.measurement, spacing=spacing, geometry=geometry)
         tasks.append(Task(scan, made.truth, loaded.scale, made.metal, made.uncorrected, loaded.unit))
     return tasks
 

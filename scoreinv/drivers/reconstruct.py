@@ -170,9 +170,10 @@ def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
 
 
 def _unit(task: Task) -> dict[str, Any]:
-    """How an image of [0, 1] becomes one in the unit of the data."""
+    """How an image of [0, 1] becomes one in the unit of the data, and its pixels' size in mm where it is known."""
     scale = task.scan if task.intensity is None else task.intensity
-    return {"scale": scale.scale, "offset": scale.offset, "unit": task.unit or task.scan.unit}
+    unit, spacing = task.unit or task.scan.unit, list(task.scan.spacing or ())
+    return {"scale": scale.scale, "offset": scale.offset, "unit": unit, "spacing": spacing}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
