@@ -1,11 +1,11 @@
-"""The shipped sampler's first level, calls and noise against tuned TV on validation slices, at 128 x 128."""
+"""The shipped sampler's start, first level and calls against tuned TV on validation slices, at 128 x 128."""
 
 from ml_collections import ConfigDict
 
 from configs import limited_angle_demo
 from experiments.small import TUNED, body, brain
 
-SETTINGS = "sigma_max=0.2,0.4,1.0,3.0; calls=20,40,100; churn=0.0,0.5"
+SETTINGS = "start=pseudo_inverse,tv; sigma_max=0.1,0.2,0.4,0.8; calls=20,40,80"
 NOISE = {"noisy": None, "noise-free": 0.0}
 
 
