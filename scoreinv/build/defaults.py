@@ -27,8 +27,8 @@ def default_settings(noise: float, gap: float = 0.0) -> Defaults:
 
     From the TV image no validation slice ended below tuned TV; from the pseudo-inverse at 0.4, the default before, five
     of fourteen did over 90 degrees (experiments/default_setting/README.md). A low level keeps to what the start shows
-    and invents less. A missing wedge, which TV fills worst, takes 0.4. Data without noise are
-    followed to half the last level.
+    and invents less. A missing wedge, which TV fills worst, takes 0.4. Data without noise are followed to half the last
+    level.
 
     Args:
         noise: standard deviation of the noise in the image, intensities in [0, 1].
@@ -45,8 +45,9 @@ def widest_gap(operator: LinearOperator) -> float:
     angles = getattr(operator.transform, "angles", None)
     if angles is None:
         return 0.0
-    seen = np.broadcast_to(np.asarray(operator.mask), (len(angles), 1)) if operator.mask.ndim < 2 else operator.mask
-    ordered = np.sort(np.mod(np.rad2deg(np.asarray(angles)[np.asarray(seen).any(-1)]), 180))
+    mask = np.atleast_2d(np.asarray(operator.mask))
+    seen = np.broadcast_to(mask, (len(angles), mask.shape[1])).any(1)
+    ordered = np.sort(np.mod(np.rad2deg(np.asarray(angles)[seen]), 180))
     return float(np.diff(ordered, append=ordered[0] + 180).max())
 
 
