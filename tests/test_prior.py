@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scoreinv import build
 from scoreinv.prior import (
     Prior,
     channelwise,
@@ -176,3 +177,10 @@ def test_padding_serves_any_sides_and_leaves_fitting_ones_alone(shape):
     margins = [(0, -n % 4) for n in shape[:2]]
     expected = blockwise_score(np.pad(x, [*margins, (0, 0)], mode="symmetric"), T)[: shape[0], : shape[1]]
     np.testing.assert_allclose(prior.score_fn(x, T), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(127, 109), (100, 100), (640, 372), (768, 396)])
+def test_the_bundled_network_takes_the_matrices_of_scanners(shape):
+    prior = phase_following(nearly_real(padded(build.load_prior("brain-mri")), 0.02))
+    image = jax.ShapeDtypeStruct((*shape, 2), jnp.float32)
+    assert jax.eval_shape(prior.score_fn, image, jax.ShapeDtypeStruct((), jnp.float32)).shape == (*shape, 2)
