@@ -166,6 +166,7 @@ def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support,
     values, chosen = kspace_layout.one_image(values, settings.slice_index, settings.repetition, settings.echo)
     _check_finite(values)
     maps = next((arrays[name] for name in MAPS if name in arrays), None)
+    maps = maps[0] if maps is not None and maps.ndim == 4 and len(maps) == 1 else maps
     kspace, coils_note = kspace_layout.coils_first(values)
     if maps is not None:
         if maps.shape not in (values.shape, kspace.shape):
@@ -200,6 +201,8 @@ def coverage(measured: Support) -> list[str]:
     for axis, name in enumerate(("rows", "columns")):
         lines = np.flatnonzero(measured.any(1 - axis))
         n = measured.shape[axis]
+        if n < kspace_layout.SHORT:
+            continue
         before, behind = n // 2 - lines[0], lines[-1] - n // 2
         if min(before, behind) < 0.8 * max(before, behind):
             notes.append(

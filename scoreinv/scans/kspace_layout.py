@@ -16,6 +16,7 @@ NAMES = ("ksp", "kdata", "raw", "data")
 MOST_COILS = 128
 # Energy within an eighth of the side around an origin: k-space of an object has most of it there.
 WINDOW = 8
+SHORT = 8  # sides about whose origin nothing is guessed
 # By how much the energy around the corner must outweigh that around the middle.
 CLEAR = 4.0
 # Share of samples in which a mask and the zeros of k-space may differ where the mask is read as it is not documented.
@@ -88,7 +89,7 @@ def coils_first(values: Inexact[np.ndarray, "..."]) -> tuple[Kspace, str]:
         return values[None], ""
     spread = {axis: (_gathered(values, axis), values.shape[axis]) for axis in (0, 2)}
     last = spread[2][1] <= MOST_COILS and spread[2][1] < spread[0][1] and spread[2][0] <= spread[0][0]
-    if not last:
+    if not last and values.shape[2] > 1:
         return values, ""
     return np.moveaxis(values, 2, 0), f"kspace of shape {values.shape} was taken for [H, W, coils]"
 
@@ -117,6 +118,8 @@ def corner_axes(values: Inexact[np.ndarray, "coils H W"]) -> tuple[int, ...]:
     found = []
     for axis in (1, 2):
         energy = _profile(values, axis)
+        if len(energy) < SHORT:
+            continue
         middle = _window_energy(energy, len(energy) // 2)
         if _window_energy(energy, 0) > CLEAR * middle:
             found.append(axis)
@@ -146,6 +149,8 @@ def origin_to_middle(kspace: Kspace, image: Inexact[np.ndarray, "coils H W"]) ->
     for axis in (1, 2):
         energy = np.fft.fftshift(_profile(image, axis))
         n = len(energy)
+        if n < SHORT:
+            continue
         outer = energy[n // 4 : n - n // 4].sum()  # shifted: the middle half is what lies at the edges of the image
         if outer > CLEAR * (energy.sum() - outer):
             axes.append(axis)

@@ -82,6 +82,8 @@ LAYOUTS = {
         {"kspace": MULTI, "coils": MAPS},
         "[H, W, coils]",
     ),
+    "one coil, last": ({"kspace": K[..., None]}, {"kspace": K}, "[H, W, coils]"),
+    "one set of maps": ({"kspace": MULTI, "coils": MAPS[None]}, {"kspace": MULTI, "coils": MAPS}, ""),
     "leading axes": ({"kspace": MULTI[None, None], "coils": MAPS}, {"kspace": MULTI, "coils": MAPS}, ""),
     "slices": (
         {"kspace": np.stack([0 * MULTI, MULTI, 2 * MULTI]), "coils": MAPS},
