@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -109,6 +110,20 @@ def test_latex_escapes():
 
 
 @pytest.mark.slow
+def test_scores_of_real_projections_know_scale_and_threshold():
+    from experiments.real_ct.run import matthews, of_views, psnr
+
+    truth = np.zeros((32, 32), bool)
+    truth[8:20, 10:25] = True
+    noise = np.random.default_rng(0).normal(0, 0.05, (32, 32))
+    assert matthews(5 * (truth + noise), truth) > 0.99
+    assert matthews(noise, truth) < 0.3
+    assert abs(psnr(7 * (truth + noise), truth.astype(float)) - 20 * np.log10(1 / 0.05)) < 0.5
+    arrays = {"sinogram": np.arange(12.0).reshape(4, 3), "angles": np.arange(4.0), "data_dark": np.ones((4, 3))}
+    some = of_views(arrays, np.array([True, False, True, False]))
+    assert some["sinogram"].shape == (2, 3) and some["angles"].shape == (2,) and some["data_dark"].shape == (4, 3)
+
+
 def test_calibration_in_its_fast_form(tmp_path, capsys):
     calibration.main(["--fast", f"--workdir={tmp_path}"])
     reports = json.loads((tmp_path / "calibration.json").read_text())
