@@ -109,7 +109,6 @@ def test_latex_escapes():
     assert r"score\_sde & \textbf{30.1 $\pm$ 2.0} \\" in text and text.startswith(r"\begin{tabular}{lr}")
 
 
-@pytest.mark.slow
 def test_scores_of_real_projections_know_scale_and_threshold():
     from experiments.real_ct.run import matthews, of_views, psnr
 
@@ -124,6 +123,7 @@ def test_scores_of_real_projections_know_scale_and_threshold():
     assert some["sinogram"].shape == (2, 3) and some["angles"].shape == (2,) and some["data_dark"].shape == (4, 3)
 
 
+@pytest.mark.slow
 def test_calibration_in_its_fast_form(tmp_path, capsys):
     calibration.main(["--fast", f"--workdir={tmp_path}"])
     reports = json.loads((tmp_path / "calibration.json").read_text())
