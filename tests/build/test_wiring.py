@@ -55,6 +55,7 @@ CHANGES = {
     "operator.full_views": (CT, 10),
     "operator.degrees": (CT | {"operator.mask": "limited_angle"}, 60.0),
     "operator.detectors": (CT, 30),
+    "operator.size": ({}, 24),
     "operator.oversample": (CT, 2),
     "operator.noise_std": ({}, 0.1),
     "operator.metal": (METAL, "rods"),
