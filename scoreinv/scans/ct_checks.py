@@ -66,6 +66,11 @@ class Consistency:
         """Whether the axis of rotation follows from the centres of mass."""
         return self.close and not self.truncated and self.axis_std < KNOWN
 
+    @property
+    def axis_roughly_known(self) -> bool:
+        """Whether they tell more of it than the middle of the detector does."""
+        return self.parallel and not self.truncated and self.axis_std < KNOWN
+
 
 def consistency(y: Sinogram, angles: Float[np.ndarray, " views"], noise_std: float = 0.0) -> Consistency:
     """Compares line integrals with parallel projections at `angles`, radians.

@@ -139,9 +139,11 @@ def _axis(arrays, y, beam: Geometry, noise_std, settings) -> tuple[float | None,
     if given >= 0:
         return given, notes
     offset = found.axis if found.axis_known else axis_from_opposite_views(y, beam.angles)
+    how = "centres of mass" if found.axis_known or offset is None else "opposite views"
+    if offset is None and found.axis_roughly_known:
+        offset = found.axis
     if offset is None or abs(offset) <= max(OFFSET, 4 * found.axis_std if found.axis_known else 0):
         return None, notes
-    how = "centres of mass" if found.axis_known else "opposite views"
     notes.append(
         f"the axis of rotation projects onto column {middle + offset:.2f}, not onto the middle {middle:g}, as the "
         f"{how} of the projections say; scan.axis sets it"

@@ -50,6 +50,14 @@ def test_the_axis_of_rotation_from_centres_of_mass_and_from_opposite_views(axis)
     assert ct_checks.axis_from_opposite_views(EXACT, ANGLES) is None
 
 
+def test_scatter_leaves_the_axis_roughly_known():
+    y = np.repeat(parallel(SIDE, ANGLES, DETECTORS, axis=50.0), 6, axis=1)  # finer columns: the axis 27 off
+    rough = y + 0.002 * y.max() * np.cos(3 * ANGLES)[:, None] * np.linspace(-1, 1, y.shape[1])
+    found = ct_checks.consistency(rough, ANGLES)
+    assert not found.close and found.axis_roughly_known and not found.axis_known
+    np.testing.assert_allclose(found.axis, 27, atol=0.3)
+
+
 def test_over_a_short_range_the_axis_is_not_taken_for_known():
     found = ct_checks.consistency(EXACT[:4] + 0.2 * NOISE[:4], ANGLES[:4], 0.2)
     assert not found.axis_known
