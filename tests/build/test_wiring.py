@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from scoreinv import api, build
-from scoreinv.build.ct_fields import CT_FIELDS
 from scoreinv.build.field import MODES
 from scoreinv.build.fields import TABLE, default_config
 from scoreinv.build.kspace_fields import KSPACE_FIELDS
@@ -333,10 +332,9 @@ def test_a_change_of_a_field_changes_what_the_driver_works_with(trace, name, mod
 
 
 def test_every_field_stands_in_the_table_of_changes():
-    # Fields of k-space have tests of their own on data of several coils and echoes (tests/scans), those of sinograms in
-    # test_ct_fields.
+    # Fields of k-space have tests of their own on data of several coils and echoes (tests/scans).
     read = {name for name, field in TABLE.items() if set(field.modes) & set(TRACES)}
-    read -= {field.name for field in (*KSPACE_FIELDS, *VOLUME_FIELDS, *CT_FIELDS)}
+    read -= {field.name for field in (*KSPACE_FIELDS, *VOLUME_FIELDS)}
     assert read == set(CHANGES) | ELSEWHERE
 
 
