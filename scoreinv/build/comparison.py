@@ -48,7 +48,8 @@ def fitting_prior(config, shape: tuple[int, int, int]) -> Prior:
     Raises:
         ValueError: another number of channels than the images have.
     """
-    prior = build.fit_channels(padded(build.load_prior(config.prior)), shape[2], config.sampler.complex_prior)
+    prior = padded(build.load_prior(config.prior, config.sampler.remat))
+    prior = build.fit_channels(prior, shape[2], config.sampler.complex_prior)
     if shape[:2] != prior.shape[:2]:
         logging.warning("the prior was trained at %d x %d, the slices are %d x %d", *prior.shape[:2], *shape[:2])
     return prior

@@ -108,7 +108,7 @@ FIELDS = (
         Field("spin", 4, "the network sees each state shifted at random within blocks of this many pixels; 1: as it is",
               low=1, high=SIDE, when=SAMPLED),
         Field("complex_prior", "phase", "how a prior of real images sees complex ones: up to their smooth phase, or "
-              "real and imaginary part alone", choices="COMPLEX_PRIORS"),
+              "real and imaginary part alone", choices="COMPLEX_PRIORS", modes=only("reconstruct")),
         Field("remat", False, "recompute the network's activations on the way back; saves memory", when=BACKWARD),
         Field("settings", "", 'the method\'s own, e.g. "churn=0.3, lam=0.5"'),
         Field("steps", 0, "steps of the time grid; 0: from the measurement", low=0, high=20_000,

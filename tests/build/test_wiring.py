@@ -136,7 +136,9 @@ CHANGES = {
 ELSEWHERE = {"parts", "supervised", "evaluate.tuned", "evaluate.tuned_slices", "evaluate.reference", "scan.rings",
              "scan.checks"}  # fmt: skip
 # Tuning sees validation subjects alone, and these only say who is none.
-NOT_IN_TUNING = {"data.test_fraction", "data.test_subjects"}
+NOT_IN_TUNING = {"data.test_fraction", "data.test_subjects", "data.phantoms"}
+# What has no setting lam, the range of the battery's tuning, or is no modality that tuning takes.
+NOT_IN_TUNING |= {"operator.modality", "sampler.method", "sampler.remat"}
 
 
 @pytest.fixture(scope="module")
