@@ -25,7 +25,7 @@ class Defaults(NamedTuple):
 def default_settings(noise: float, gap: float = 0.0) -> Defaults:
     """Where the default sampler starts and ends, and in how many steps: the rule that validation slices gave.
 
-    From the TV image one of 62 validation slices ended below tuned TV; from the pseudo-inverse at 0.4, the default
+    From the TV image one of 76 slices ended below tuned TV; from the pseudo-inverse at 0.4, the default
     before, five of fourteen did over 90 degrees alone (experiments/default_setting/README.md). A low level keeps to
     what the start shows and invents less. A missing wedge, which TV fills worst, takes 0.4. Data without noise are
     followed to half the last level.
