@@ -12,6 +12,7 @@ def get_config():
     config.operator.mask = "sparse_view"
     config.operator.views = (23,)
     config.operator.noise_std = 0.2
+    config.interval.contrast = 0.05
     config.baseline_settings.tv.lam = 3e-4
     config.baseline_settings.wavelet.lam = 1e-4
     config.data.intensity = "ct_window"

@@ -11,4 +11,5 @@ def get_config():
     config.operator.mask = "limited_angle"
     config.operator.degrees = 90.0
     config.operator.views = (64,)
+    config.interval.update({"steps": 49, "sigma_max": 3.0})
     return config

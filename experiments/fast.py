@@ -71,6 +71,7 @@ def shrink(config, folder: Path):
     config.data.update({"validation_subjects": SUBJECTS["validation"], "test_subjects": SUBJECTS["test"]})
     config.operator.full_views = config.operator.full_views and 96
     config.sampler.update({"calls": 5, "samples": min(2, config.sampler.samples)})
+    config.interval.update({"draws": 2, "steps": 3})
     for fields in config.methods.values():
         fields.update({"calls": 5})
     for settings in config.baseline_settings.values():

@@ -4,17 +4,17 @@ The functions take files, arrays and plain numbers; every number that they are n
 fields. `--mode=reconstruct` calls `reconstruct` for each of its tasks.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from absl import logging
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from scoreinv import build, parallel
@@ -22,7 +22,10 @@ from scoreinv.build.checks import check_values
 from scoreinv.build.fields import default_config
 from scoreinv.build.scans import read_scan as scan_of_file
 from scoreinv.build.tasks import fitted_prior, image_shape
-from scoreinv.evaluation.uncertainty import maps
+from scoreinv.evaluation import intervals, trust
+from scoreinv.evaluation.conformal import Correction
+from scoreinv.evaluation.intervals import Interval
+from scoreinv.evaluation.uncertainty import maps, object_region
 from scoreinv.formats.export import plain_geometry, write_image
 from scoreinv.formats.files import write_atomically
 from scoreinv.formats.volume import Geometry
@@ -31,6 +34,7 @@ from scoreinv.prior import Prior
 from scoreinv.scans.scan import Scan
 
 Images = Float[Array, "..."]
+POSTERIOR = 2**30  # the purpose of draws of the posterior
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,11 @@ class Reconstruction:
         offset: see `scale`.
         unit: "" where the data say none.
         geometry: where the image lies and what it is from; None where the data say neither that nor the pixel spacing.
-        network_calls: evaluations of the network, all draws together.
-        seconds: time of the draws without compilation.
+        network_calls: evaluations of the network, all draws together, without those that the interval rests on.
+        seconds: time of these draws without compilation.
+        interval: half width, level and origin of the interval about the image; None where none was asked for.
+        contrast: contrast about each pixel that the measurement does not determine, which the prior filled in [H, W].
+        on_prior: where that is above `interval.contrast` [H, W].
 
     >>> result = scoreinv.reconstruct(measurement, prior, samples=2, steps=3)
     >>> bool((result.low <= result.image).all() and (result.image <= result.high).all())
@@ -64,15 +71,22 @@ class Reconstruction:
     geometry: Geometry | None = None
     network_calls: int = 0
     seconds: float = 0.0
+    interval: Interval | None = None
+    contrast: Images | None = None
+    on_prior: Bool[np.ndarray, "H W"] | None = None
 
     @property
     def low(self) -> Images | None:
-        """The lower end of the interval [H, W, C]: the first quantile of the draws, 5 % if not asked otherwise."""
+        """The lower end of the interval [H, W, C]; without one the first quantile of the draws."""
+        if self.interval is not None:
+            return self.image - self.interval.half_width
         return None if self.quantiles is None else self.quantiles[0]
 
     @property
     def high(self) -> Images | None:
-        """The upper end of the interval [H, W, C]: the last quantile of the draws, 95 % if not asked otherwise."""
+        """The upper end of the interval [H, W, C]; without one the last quantile of the draws."""
+        if self.interval is not None:
+            return self.image + self.interval.half_width
         return None if self.quantiles is None else self.quantiles[-1]
 
     def normalized(self) -> "Reconstruction":
@@ -89,6 +103,11 @@ class Reconstruction:
         several: dict[str, Any] = {"image": images(self.image), "draws": images(self.draws)}
         if self.std is not None and self.quantiles is not None:
             several |= {"std": abs(width) * self.std, "quantiles": images(self.quantiles)}
+        if self.interval is not None:
+            half_width = abs(width) * self.interval.half_width
+            several |= {"interval": replace(self.interval, half_width=half_width)}
+        if self.contrast is not None:
+            several |= {"contrast": abs(width) * self.contrast}
         return replace(self, **several, **about)
 
 
@@ -122,6 +141,8 @@ def reconstruct(
     samples: int = 8,
     seed: int = 0,
     *,
+    interval: Mapping[str, Any] | None = None,
+    task: str = "",
     progress: Callable[[int], Any] = lambda drawn: None,
     **sampler: Any,
 ) -> Reconstruction:
@@ -133,29 +154,38 @@ def reconstruct(
         method: a published method by name; see `scoreinv --help-fields` on sampler.method.
         samples: number of draws K.
         seed: of the draws; the same seed, the same images.
+        interval: fields of the configuration's section `interval`, as {"level": 0.8}; {"draws": 0} is fastest.
+        task: name of the operator in a file of corrections, as "4x"; empty: the correction for all tasks of the file.
         progress: called with the number of images of each batch when it is drawn.
         sampler: further fields of the configuration's section `sampler`, as steps=99 or settings="churn=0.3".
 
     Returns:
-        The mean of the draws, their spread and the draws themselves, in the unit of the data.
+        The mean of the draws, the draws themselves, an interval that rests on draws of the posterior (Langevin), and
+        where the image rests on the prior, in the unit of the data. What is to be known is logged.
 
     Raises:
         ValueError: a scan, prior, method or field that cannot be used.
 
     >>> result = scoreinv.reconstruct("scan.npz", prior, method="dpir", samples=2, seed=0, steps=3)
-    >>> result.image.shape, result.draws.shape, result.network_calls
-    ((8, 8, 2), (2, 8, 8, 2), 8)
+    >>> result.image.shape, result.draws.shape, result.interval.about
+    ((8, 8, 2), (2, 8, 8, 2), '90 % interval as drawn, checked on no subject')
     """
     scan = read_scan(scan) if isinstance(scan, str | Path) else scan
     scan = Scan("", scan) if isinstance(scan, Measurement) else scan
     section = {"method": method, "samples": samples, **sampler}
+    own = dict(interval or {})
     check_values({"seed": seed} | {f"sampler.{name}": value for name, value in section.items()})
+    check_values({f"interval.{name}": value for name, value in own.items()})
     config = default_config()
     config.sampler.update(section)
+    config.interval.update(own)
+    correction = build.correction(config.interval, prior if isinstance(prior, str) else "", task)
     if isinstance(prior, str):
         prior = build.load_prior(prior, config.sampler.remat)
     fitted = fitted_prior(config, prior, image_shape(scan.measurement))
-    return _draw(config.sampler, fitted, scan.measurement, seed, progress).in_unit_of(scan)
+    made = _draw(config.sampler, fitted, scan.measurement, seed, progress)
+    made = _with_interval(made, config, fitted, scan.measurement, seed, correction, progress)
+    return _with_contrast(made, config.interval, scan).in_unit_of(scan)
 
 
 def _draw(
@@ -163,28 +193,86 @@ def _draw(
 ) -> Reconstruction:
     """The draws of a `config.sampler` section in [0, 1], a batch at a time."""
     make, settings = build.sampler(section, measurement)
-    run, samples = _program(make), section.samples
-    at_once = build.draws_at_once(section.batch_size, image_shape(measurement))
-    size = min(samples, at_once * jax.local_device_count())
-    keys = draw_keys(seed, -(-samples // size) * size)
-    first, seconds = _first(make)(measurement, keys[:1])
-    settings = settings | {"first": first[0]}
-    calls, drawn = samples * build.network_calls(make, settings), []
-    for start in range(0, samples, size):
-        images, spent = run((prior, settings, measurement), keys[start : start + size])
-        drawn.append(images)
-        seconds += spent
-        progress(min(size, samples - start))
-    draws = jnp.concatenate(drawn)[:samples]
+    samples, keys = section.samples, partial(draw_keys, seed)
+    first, before = _first(make)(measurement, keys(1))
+    sampler = make, settings | {"first": first[0]}
+    draws, seconds = _images(sampler, keys, prior, measurement, samples, section.batch_size, progress)
+    calls, seconds = samples * build.network_calls(make, settings), before + seconds
     if samples == 1:
         return Reconstruction(draws[0], None, None, draws, network_calls=calls, seconds=seconds)
     mean, std, quantiles = maps(draws, tuple(section.quantiles))
     return Reconstruction(mean, std, quantiles, draws, network_calls=calls, seconds=seconds)
 
 
-def draw_keys(seed: int, count: int) -> PRNGKeyArray:
-    """The keys of the draws: children of a seed's third key, as the first two make mask and noise of simulated data."""
-    return jax.random.split(jax.random.split(jax.random.key(seed), 3)[2], count)
+def _with_interval(
+    made: Reconstruction,
+    config: ConfigDict,
+    prior: Prior,
+    measurement: Measurement,
+    seed: int,
+    correction: Correction | None,
+    progress: Callable[[int], Any],
+) -> Reconstruction:
+    """The reconstruction with the interval about its image, for which draws of the posterior are made."""
+    section = config.interval
+    if not section.draws:
+        return made
+    sampler = build.posterior_sampler(config)
+    keys = partial(draw_keys, seed, purpose=POSTERIOR)
+    size = config.sampler.batch_size
+    draws, seconds = _images(sampler, keys, prior, measurement, section.draws, size, progress)
+    found = intervals.interval(draws, section.level, correction)
+    calls = section.draws * build.network_calls(*sampler)
+    logging.info("%s; %d network calls, %.1f s", found.about, calls, seconds)
+    return replace(made, interval=found)
+
+
+def _with_contrast(made: Reconstruction, section: ConfigDict, scan: Scan) -> Reconstruction:
+    """The reconstruction with a map of what the prior filled in, and a warning where that is a large region."""
+    contrast = _filled_in(scan.measurement, made.image)
+    flagged = trust.flag(contrast, object_region(made.image), section.contrast)
+    line = trust.warning(flagged, section.contrast, section.area)
+    if line:
+        logging.warning("%s", f"{scan.name}: {line}" if scan.name else line)
+    return replace(made, contrast=contrast, on_prior=flagged.region)
+
+
+_filled_in = jax.jit(trust.filled_in)
+
+
+def _images(
+    sampler: tuple[build.Sampler, Mapping[str, Any]],
+    keys_of: Callable[[int], PRNGKeyArray],
+    prior: Prior,
+    measurement: Measurement,
+    samples: int,
+    batch_size: int,
+    progress: Callable[[int], Any],
+) -> tuple[Images, float]:
+    """(draws of a sampler, seconds without compilation), a batch at a time."""
+    make, settings = sampler
+    at_once = build.draws_at_once(batch_size, image_shape(measurement))
+    size = min(samples, at_once * jax.local_device_count())
+    keys = keys_of(-(-samples // size) * size)
+    run, seconds, drawn = _program(make), 0.0, []
+    for start in range(0, samples, size):
+        images, spent = run((prior, settings, measurement), keys[start : start + size])
+        drawn.append(images)
+        seconds += spent
+        progress(min(size, samples - start))
+    return jnp.concatenate(drawn)[:samples], seconds
+
+
+def draw_keys(seed: int, count: int, purpose: int = 0) -> PRNGKeyArray:
+    """The keys of the draws: children of a seed's third key, as the first two make mask and noise of simulated data.
+
+    Args:
+        seed: the seed.
+        count: number of keys.
+        purpose: 0: the draws of the method; another number above `count`: as many that have nothing to do with them.
+    """
+    key = jax.random.split(jax.random.key(seed), 3)[2]
+    return jax.random.split(jax.random.fold_in(key, purpose) if purpose else key, count)
 
 
 @lru_cache(maxsize=16)
@@ -195,37 +283,22 @@ def _program(make: build.Sampler) -> Callable[..., tuple[Any, float]]:
         prior, settings, measurement = shared
         return make(prior, settings)(key, measurement)
 
-    return compiled_once(draw)
+    return parallel.compiled_once(draw)
 
 
 @lru_cache(maxsize=16)
 def _first(make: build.Sampler) -> Callable[..., tuple[Any, float]]:
     """The compiled programs of the image that all draws start from."""
-    return compiled_once(lambda measurement, _: make.start(measurement))
-
-
-def compiled_once(fn: Callable[..., Any]) -> Callable[..., tuple[Any, float]]:
-    """(shared, *batch) -> (results, seconds without compilation), compiled at the first call of each shape."""
-    programs: dict[Any, Callable[..., Any]] = {}
-
-    def run(shared: Any, *batch: Any) -> tuple[Any, float]:
-        leaves, structure = jax.tree.flatten((shared, batch))
-        signature = (structure, tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
-        if signature not in programs:
-            programs[signature] = parallel.compile_batch(fn, shared, *batch)
-        started = time.perf_counter()
-        result = jax.block_until_ready(programs[signature](shared, *batch))
-        return result, time.perf_counter() - started
-
-    return run
+    return parallel.compiled_once(lambda measurement, _: make.start(measurement))
 
 
 def save(path: str | Path, reconstruction: Reconstruction, method: str = "scoreinv") -> None:
     """Writes a reconstruction, as the name of the file says.
 
     Args:
-        path: .npz: image, std, quantiles, draws, scale, offset and unit; .nii.gz: the magnitude of the image as one
-            slice in its place; .dcm or no ending: a folder of DICOM files.
+        path: .npz: image, std, low, high, contrast, on_prior, draws, scale, offset, unit; .nii.gz: the image (of a
+            complex one the magnitude) as one slice in its place, with -std, -low, -high and -prior-share, the contrast,
+            beside it; .dcm or no ending: folders of DICOM files.
         reconstruction: the reconstruction.
         method: what made it, for the header of NIfTI and DICOM files.
 
@@ -244,14 +317,23 @@ def save(path: str | Path, reconstruction: Reconstruction, method: str = "scorei
         raise ValueError(
             f"cannot write {path.name!r}; give a name that ends in .npz, {', '.join(kinds)}, or in nothing"
         )
-    image = np.asarray(reconstruction.image)
-    plane = image[..., 0] if image.shape[-1] == 1 else image[..., 0] + 1j * image[..., 1]
     geometry = reconstruction.geometry or plain_geometry(unit=reconstruction.unit)
     stem = path.with_name(path.name.removesuffix(ending))
     stem.parent.mkdir(parents=True, exist_ok=True)
-    write_image(kinds.get(ending, "dicom"), stem, plane[None], geometry, method)
+    for name, plane in _planes(reconstruction).items():
+        write_image(kinds.get(ending, "dicom"), stem.with_name(stem.name + name), plane[None], geometry, method)
+
+
+def _planes(result: Reconstruction) -> dict[str, np.ndarray]:
+    """What an image file shows of a reconstruction, by what is added to its name; of a complex image no interval."""
+    image = np.asarray(result.image)
+    if image.shape[-1] == 2:
+        return {"": image[..., 0] + 1j * image[..., 1]}
+    maps = {"": image, "-std": result.std, "-low": result.low, "-high": result.high}
+    planes = {name: np.asarray(values)[..., 0] for name, values in maps.items() if values is not None}
+    return planes if result.contrast is None else planes | {"-prior-share": np.asarray(result.contrast)}
 
 
 def _write_npz(path: Path, result: Reconstruction) -> None:
-    names = ("image", "std", "quantiles", "draws", "scale", "offset", "unit")
+    names = ("image", "std", "quantiles", "low", "high", "contrast", "on_prior", "draws", "scale", "offset", "unit")
     np.savez_compressed(path, **{name: getattr(result, name) for name in names if getattr(result, name) is not None})

@@ -1,6 +1,7 @@
 """Devices: the one module that calls `jax.pmap`, so that a successor of it is a change of one file."""
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -134,5 +135,21 @@ def compile_batch(fn: Callable, shared: Any, *batch: Any) -> Callable:
     def run(shared, *batch):
         result = compiled(shared, split(batch))
         return jax.tree.map(lambda x: x.reshape(devices * size, *x.shape[2:])[:n], result)
+
+    return run
+
+
+def compiled_once(fn: Callable[..., Any]) -> Callable[..., tuple[Any, float]]:
+    """(shared, *batch) -> (results, seconds without compilation), compiled at the first call of each shape."""
+    programs: dict[Any, Callable[..., Any]] = {}
+
+    def run(shared: Any, *batch: Any) -> tuple[Any, float]:
+        leaves, structure = jax.tree.flatten((shared, batch))
+        signature = (structure, tuple((jnp.shape(x), jnp.result_type(x)) for x in leaves))
+        if signature not in programs:
+            programs[signature] = compile_batch(fn, shared, *batch)
+        started = time.perf_counter()
+        result = jax.block_until_ready(programs[signature](shared, *batch))
+        return result, time.perf_counter() - started
 
     return run

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import scoreinv
+from scoreinv.evaluation.conformal import Correction, save
 from scoreinv.operators.mri import FourierTransform, equispaced_mask
 from scoreinv.prior import Prior
 from scoreinv.scans.scan import Scan
@@ -66,7 +67,7 @@ def test_names_load_on_first_use_and_are_listed():
 
 
 def test_a_reconstruction_is_mean_spread_and_interval_of_its_draws_in_the_unit_of_the_data(measurement):
-    arguments = {"samples": 5, "seed": 3, "steps": 4, "batch_size": 2, "spin": 1}
+    arguments = {"samples": 5, "seed": 3, "steps": 4, "batch_size": 2, "spin": 1, "interval": {"draws": 0}}
     plain = scoreinv.reconstruct(measurement, gaussian_prior(), **arguments)
     assert plain.draws.shape == (5, 8, 8, 1)
     np.testing.assert_allclose(plain.image, plain.draws.mean(0), atol=1e-6)
@@ -82,6 +83,36 @@ def test_a_reconstruction_is_mean_spread_and_interval_of_its_draws_in_the_unit_o
     assert scaled.unit == scaled.geometry.unit == "HU"
     np.testing.assert_allclose(np.linalg.norm(scaled.geometry.affine[:3, 1:3], axis=0), (0.5, 0.7))
     np.testing.assert_allclose(scaled.normalized().image, plain.image, atol=1e-5)
+
+
+def band(measurement):
+    """The share of directions of a real image that no line of k-space measures, itself or by its mirror."""
+    mask = np.asarray(measurement.operator.mask)[0]
+    return np.mean(np.maximum(mask, np.roll(mask[::-1], 1)) == 0)
+
+
+def test_the_interval_rests_on_the_posterior_and_on_a_correction(measurement, tmp_path):
+    """The posterior of a Gaussian prior is known: half widths are Student's times its standard deviation."""
+    arguments = {"samples": 2, "steps": 4, "batch_size": 16, "spin": 1}
+    fields = {"draws": 48, "steps": 60, "level": 0.9, "contrast": 1e-4, "area": 5}
+    plain = scoreinv.reconstruct(measurement, gaussian_prior(), interval=fields, **arguments)
+    share = band(measurement)
+    expected = 1.6945 * 0.1 * np.sqrt(share)  # Student's of 47 degrees of freedom; what is measured has no spread
+    assert 0.97 < float(plain.interval.half_width.mean()) / expected < 1.1
+    np.testing.assert_allclose(plain.high - plain.image, plain.interval.half_width, atol=1e-6)
+    assert plain.contrast.shape == plain.on_prior.shape == (8, 8) and plain.on_prior.any()
+    correction = Correction("this test", 9, (0.9,), (), ((3.0,),))
+    save(tmp_path / "corrections.json", {"any": correction})
+    fields |= {"correction": str(tmp_path / "corrections.json")}
+    wide = scoreinv.reconstruct(measurement, gaussian_prior(), interval=fields, **arguments)
+    np.testing.assert_allclose(wide.interval.half_width, 3 / 1.6949 * plain.interval.half_width, rtol=1e-3)
+    assert wide.interval.about == "90 % interval, corrected on 9 subjects: this test"
+    scan = Scan("head", measurement, scale=2000.0, offset=-1000.0, unit="HU")
+    scaled = scoreinv.reconstruct(scan, gaussian_prior(), interval=fields, **arguments)
+    np.testing.assert_allclose(scaled.interval.half_width, 2000 * wide.interval.half_width, rtol=1e-4)
+    np.testing.assert_allclose(scaled.contrast, 2000 * wide.contrast, rtol=1e-3, atol=1e-2)
+    with pytest.raises(ValueError, match=r"interval.level=0.8; .* has corrections for 0.9"):
+        scoreinv.reconstruct(measurement, gaussian_prior(), interval=fields | {"level": 0.8}, **arguments)
 
 
 def test_the_seed_decides_the_draws_and_no_two_are_alike(measurement):
@@ -129,6 +160,9 @@ def test_files_keep_unit_and_pixel_spacing(measurement, tmp_path):
     assert sorted(image.header.get_zooms()) == pytest.approx([0.5, 0.7, 1.0])
     back = scoreinv.formats.images.read_image(tmp_path / "head.nii.gz")
     np.testing.assert_allclose(back.values[0], result.image[..., 0], rtol=1e-5)
+    for name, values in {"low": result.low, "high": result.high, "prior-share": result.contrast[..., None]}.items():
+        beside = scoreinv.formats.images.read_image(tmp_path / f"head-{name}.nii.gz")
+        np.testing.assert_allclose(beside.values[0], values[..., 0], rtol=1e-5)
     with pytest.raises(ValueError, match=r"cannot write 'head\.txt'"):
         scoreinv.save(tmp_path / "head.txt", result)
 

@@ -81,6 +81,7 @@ def refusal(folder, changes, mode, monkeypatch, workdir):
     config.data.intensity = "none"
     config.images, config.prior = (str(folder / "good.npy"),), str(folder / "prior.safetensors")
     config.sampler.update({"steps": 2, "samples": 1})
+    config.interval.draws = 0
     files = {p.name: str(p) for p in folder.iterdir()}
     at = {k: files.get(v, v) if isinstance(v, str) else tuple(files.get(x, x) for x in v) if k == "images" else v
           for k, v in changes.items()}  # fmt: skip

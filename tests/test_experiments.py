@@ -126,13 +126,9 @@ def test_scores_of_real_projections_know_scale_and_threshold():
 @pytest.mark.slow
 def test_calibration_in_its_fast_form(tmp_path, capsys):
     calibration.main(["--fast", f"--workdir={tmp_path}"])
-    reports = json.loads((tmp_path / "calibration.json").read_text())
-    assert set(reports) == {"mri", "ct"} and (tmp_path / "reliability.png").exists()
-    for found in reports.values():
-        assert 0 <= found["coverage_90_before"] <= 1 and found["half_width"] > 0 and found["test_subjects"] == 2
-    kept = (tmp_path / "mri" / "test-0.npz").stat().st_mtime_ns
-    calibration.main(["--fast", f"--workdir={tmp_path}"])
-    assert (tmp_path / "mri" / "test-0.npz").stat().st_mtime_ns == kept
+    reports = json.loads((tmp_path / "coverage.json").read_text())
+    assert set(reports) == {"mri-4x", "mri-8x", "ct-23-views", "ct-90-degrees"}
+    assert (tmp_path / "reliability.png").exists() and "mri-8x" in (tmp_path / "coverage.md").read_text()
     with pytest.raises(SystemExit, match="give --mri or --ct"):
         calibration.main([])
 

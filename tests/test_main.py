@@ -34,6 +34,7 @@ def tiny_config(folder):
     config.train.update({"steps": 4, "batch_size": 2, "decay": "none", "warmup": 1, "checkpoint_every": 2})
     config.train.update({"validation_images": 2, "validation_sigmas": (0.1,), "sample_every": 0})
     config.sampler.update({"steps": 3, "samples": 3, "batch_size": 2})
+    config.interval.update({"steps": 3, "draws": 2, "area": 0})
     config.baseline_settings.tv.iterations = 5
     config.operator.center_fraction = 0.1
     return config
@@ -110,6 +111,10 @@ def test_reconstruction_writes_everything(config, tmp_path):
     psnr = -10 * np.log10(np.mean((np.clip(ours, 0, 1) - truth) ** 2))
     assert rows[2]["psnr"] == pytest.approx(psnr, abs=1e-2)
     assert arrays["sub-1-2x/scoreinv-std"].max() > 0
+    low, image, high = (arrays[f"sub-1-2x/scoreinv-{name}"] for name in ("low", "mean", "high"))
+    assert np.all(low < image) and np.all(image < high)
+    assert arrays["sub-1-2x/scoreinv-contrast"].shape == arrays["sub-1-2x/scoreinv-on-prior"].shape == image.shape[:2]
+    assert "as drawn" in str(arrays["sub-1-2x/scoreinv-interval"])
     assert {p.name for p in tmp_path.iterdir()} == {
         "metrics.json",
         "reconstruct.json",

@@ -12,6 +12,7 @@ from .datasets import (
     volumes,
 )
 from .defaults import Defaults, default_settings, draws_at_once, noise_in_image, widest_gap
+from .intervals import correction, correction_file
 from .measurements import MODALITIES, SCANS, Scanner, Simulated, holds_metal, operators, scanner
 from .methods import (
     BASELINES,
@@ -27,6 +28,7 @@ from .methods import (
     baseline_method,
     load_unrolled,
     network_calls,
+    posterior_sampler,
     sampler,
     sampler_settings,
     unrolled_network,
@@ -70,6 +72,8 @@ __all__ = [
     "baseline_method",
     "batches",
     "choose",
+    "correction",
+    "correction_file",
     "default_settings",
     "describe",
     "draws_at_once",
@@ -82,6 +86,7 @@ __all__ = [
     "network_calls",
     "noise_in_image",
     "operators",
+    "posterior_sampler",
     "prior_from",
     "prior_metadata",
     "prior_path",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-MODES = ("reconstruct", "prepare", "train", "unroll", "evaluate", "sweep", "tune", "report")
-COMPARING = "evaluate sweep tune"
+MODES = ("reconstruct", "prepare", "train", "unroll", "evaluate", "sweep", "tune", "calibrate", "report")
+COMPARING = "evaluate sweep tune calibrate"
 SAMPLING = f"reconstruct {COMPARING}"
 LEARNING = "train unroll"
 MILLION = 1_000_000

@@ -8,7 +8,6 @@ from ml_collections import ConfigDict
 
 from scoreinv.build.ct_fields import CT_FIELDS
 from scoreinv.build.field import (
-    COMPARING,
     LEARNING,
     MILLION,
     SAMPLING,
@@ -36,6 +35,7 @@ WEDGE = CT & Condition(
 )
 SAMPLED = where("sampler.preset", "")
 UNCOUNTED = Condition("where sampler.calls is 0", lambda c, mode: mode == "sweep" or not c.sampler.calls)
+POSTERIOR = Condition("where interval.draws is above 0", lambda c, mode: c.interval.draws > 0)
 BACKWARD = Condition(
     "by the methods dps, mcg and pigdm",
     lambda c, mode: mode in ("evaluate", "sweep") or c.sampler.method in ("dps", "mcg", "pigdm"),
@@ -153,7 +153,7 @@ FIELDS = (
               modes=only("evaluate")),
         Field("reference", "tv", "the method that the others are compared with, slice by slice; empty: none"),
         Field("region", "all", "pixels that are scored: all, or circle (the field of view of CT)",
-              choices=("all", "circle"), modes=only(COMPARING)),
+              choices=("all", "circle"), modes=only("evaluate sweep tune")),
     ),
     *section(
         "sweep",
@@ -174,6 +174,32 @@ FIELDS = (
         Field("slices", 8, "number of validation slices, spread over the subjects; 0: all", low=0, high=MILLION),
     ),
     *VOLUME_FIELDS,
+    *section(
+        "interval",
+        "reconstruct calibrate",
+        Field("draws", 4, "draws of the posterior that intervals rest on, beside those of `sampler`; 0: no intervals",
+              low=0, high=100_000),
+        Field("steps", 39, "steps of the sampler of the posterior", low=1, high=20_000, when=POSTERIOR),
+        Field("sigma_max", 1.0, "noise level it starts at; above `sampler.sigma_min`", above=0, high=1e4,
+              when=POSTERIOR),
+        Field("temper", 1.0, "above 1: the prior is flattened to its power 1/temper, and intervals widen", low=0.1,
+              high=100, when=POSTERIOR),
+        Field("correction", "bundled", "bundled: the prior's own, where it has one; none; or intervals.json of "
+              "--mode=calibrate", modes=only("reconstruct"), when=POSTERIOR),
+        Field("level", 0.9, "probability that an interval holds the truth: 0.5, 0.8, 0.9 or 0.95 with a correction",
+              low=0.01, high=0.99, modes=only("reconstruct"), when=POSTERIOR),
+        Field("contrast", 0.15, "a pixel rests on the prior where contrast above this about it is not measured",
+              above=0, high=1, modes=only("reconstruct")),
+        Field("area", 100, "warn where more connected pixels than this rest on the prior", low=0, high=MILLION,
+              modes=only("reconstruct")),
+    ),
+    *section(
+        "calibrate",
+        "calibrate",
+        Field("splits", ("validation",), "subjects that intervals are fitted on, unknown to the prior",
+              choices=("test", "validation")),
+        Field("slices", 0, "number of slices of each split, spread over its subjects; 0: all", low=0, high=MILLION),
+    ),
     *TRAINING_FIELDS,
 )  # fmt: skip
 TABLE = {field.name: field for field in FIELDS}

@@ -234,6 +234,19 @@ def sampler(config, measurement: Measurement | None = None) -> tuple[Sampler, di
     return make, {"levels": levels, "steps": jnp.int32(steps), "method": data}
 
 
+def posterior_sampler(config) -> tuple[Sampler, dict[str, Any]]:
+    """The sampler of the posterior that intervals rest on, of `config.interval` and, in all else, `config.sampler`.
+
+    Returns:
+        (make, settings), as those of `sampler`.
+    """
+    own = {"method": "posterior_langevin", "preset": "", "predictor": "", "calls": 0, "grid": "geometric"}
+    own |= {"start": "pseudo_inverse", "sigma_min": 0.01}
+    section = config.interval
+    levels = {"steps": section.steps, "sigma_max": section.sigma_max}
+    return sampler(type(config.sampler)({**config.sampler, **own, **levels, "settings": f"temper={section.temper}"}))
+
+
 def network_calls(make: Sampler, settings: Mapping[str, Any]) -> int:
     """Evaluations of the network that one image takes."""
     one, more = _network_calls(make, tuple(settings["method"]))

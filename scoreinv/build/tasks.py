@@ -32,6 +32,7 @@ class Task(NamedTuple):
         metal: 1 on pixels of metal [H, W, 1]; they are zeroed in what is compared and white in what is shown.
         uncorrected: the scanner's own image, shown and compared beside those of the methods.
         unit: of the image's file, where `intensity` is given.
+        operator: name of the operator, as "4x"; "" of a measurement.
     """
 
     scan: Scan
@@ -40,6 +41,7 @@ class Task(NamedTuple):
     metal: Float[Array, "H W 1"] | None = None
     uncorrected: Float[Array, "H W 1"] | None = None
     unit: str = ""
+    operator: str = ""
 
     @property
     def name(self) -> str:
@@ -203,7 +205,7 @@ def _simulated(config, name: str) -> list[Task]:
     for label, operator in build.operators(config.operator, shape, mask_key):
         made = build.scanner(config, operator, shape)(noise_key, fine)
         scan = Scan(f"{stem}-{label}", made.measurement, spacing=spacing, geometry=geometry)
-        tasks.append(Task(scan, made.truth, loaded.scale, made.metal, made.uncorrected, loaded.unit))
+        tasks.append(Task(scan, made.truth, loaded.scale, made.metal, made.uncorrected, loaded.unit, label))
     return tasks
 
 

@@ -13,33 +13,32 @@ from absl import logging
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
-from scoreinv import api, build
+from scoreinv import api, build, parallel
 from scoreinv.build.plan import with_method
 from scoreinv.build.tasks import Task, make_tasks
 from scoreinv.drivers.volume import reconstruct_volume
 from scoreinv.evaluation import metrics
+from scoreinv.evaluation.conformal import ANY
 from scoreinv.evaluation.figures import panel
 from scoreinv.evaluation.rows import claim_settings, digest
 from scoreinv.formats.files import add_arrays, write_atomically
-from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.prior import Prior
+from scoreinv.scans.scan import Scan
 
-SECTIONS = ("seed", "sampler", "methods", "baselines", "baseline_settings")
+SECTIONS = ("seed", "sampler", "interval", "methods", "baselines", "baseline_settings")
 
 
 class Result(NamedTuple):
-    """What one method made of one task: the mean of its draws, and of several also the first and their spread."""
+    """What one method made of one task: its image (the mean of the draws), and of the sampler all that it says."""
 
     mean: Float[Array, "H W C"]
-    std: Float[Array, "H W C"] | None
     network_calls: int
     seconds: float
-    quantiles: Float[Array, "Q H W C"] | None = None
-    first: Float[Array, "H W C"] | None = None
+    made: api.Reconstruction | None = None
 
 
-Method = Callable[[Measurement, tqdm], Result]
+Method = Callable[[Task, tqdm], Result]
 
 
 def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
@@ -78,7 +77,7 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
                     bar.update(_images_of(part))
                     logging.info("%s is there already", task.name)
                     continue
-                results = _given(task) | {name: run(task.measurement, bar) for name, run in own.items()}
+                results = _given(task) | {name: run(task, bar) for name, run in own.items()}
                 results = _with_one_draw(results, part.sampler.samples)
                 rows += [_row(task, name, result) for name, result in results.items()]
                 _write(workdir, task, results, rows)
@@ -89,7 +88,8 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
 
 def _images_of(config) -> int:
     """How many images the methods of a part make of one task."""
-    return len(config.baselines) + sum(with_method(config, m).sampler.samples for m in ("scoreinv", *config.methods))
+    own = [with_method(config, method).sampler.samples for method in ("scoreinv", *config.methods)]
+    return len(config.baselines) + sum(own) + config.interval.draws
 
 
 def settings_of(name: str, config, prior: Prior, tasks: list[Task]) -> dict[str, Any]:
@@ -114,44 +114,50 @@ def _write(workdir: Path, task: Task, results: dict[str, Result], rows: list[dic
 
 
 def methods_of(config, prior: Prior) -> dict[str, Method]:
-    """Every method of a configuration as (measurement, progress bar) -> Result."""
+    """Every method of a configuration as (task, progress bar) -> Result."""
     methods: dict[str, Method] = {}
     for name in config.baselines:
         method = build.baseline(config, name)
-        run = api.compiled_once(lambda measurement, key, method=method: method(key, measurement))
+        run = parallel.compiled_once(lambda measurement, key, method=method: method(key, measurement))
         methods[name] = partial(_run_baseline, run)
     build.sampler(config.sampler)  # a mistake in it ends the run before anything is computed
+    build.posterior_sampler(config)
+    build.correction(config.interval, config.prior, ANY)
     for name in config.methods:
-        build.sampler(with_method(config, name).sampler)
-        methods[name] = partial(_run_sampler, with_method(config, name), prior)
+        other = with_method(config, name)
+        other.interval.draws = 0  # the interval is about the image of the sampler above
+        build.sampler(other.sampler)
+        methods[name] = partial(_run_sampler, other, prior)
     methods["scoreinv"] = partial(_run_sampler, config, prior)
     return methods
 
 
 def _given(task: Task) -> dict[str, Result]:
     """The scanner's own image, where the task has one, as if a method had made it."""
-    return {} if task.uncorrected is None else {"uncorrected": Result(task.uncorrected, None, 0, 0.0)}
+    return {} if task.uncorrected is None else {"uncorrected": Result(task.uncorrected, 0, 0.0)}
 
 
 def _with_one_draw(results: dict[str, Result], samples: int) -> dict[str, Result]:
     """The results with the first draw as `scoreinv` and the mean of all as `scoreinv-mean`, where there are several."""
     mean = results["scoreinv"]
-    if mean.first is None:
+    if mean.made is None or mean.made.std is None:
         return results
-    one = mean._replace(mean=mean.first, network_calls=mean.network_calls // samples, seconds=mean.seconds / samples)
-    return results | {"scoreinv": one, "scoreinv-mean": mean}
+    one = mean._replace(mean=mean.made.draws[0], network_calls=mean.network_calls // samples)
+    return results | {"scoreinv": one._replace(seconds=mean.seconds / samples), "scoreinv-mean": mean}
 
 
-def _run_baseline(run, measurement: Measurement, bar: tqdm) -> Result:
-    image, seconds = run(measurement, jax.random.split(jax.random.key(0), 1))
+def _run_baseline(run, task: Task, bar: tqdm) -> Result:
+    image, seconds = run(task.measurement, jax.random.split(jax.random.key(0), 1))
     bar.update()
-    return Result(image[0], None, 0, seconds)
+    return Result(image[0], 0, seconds)
 
 
-def _run_sampler(config, prior: Prior, measurement: Measurement, bar: tqdm) -> Result:
-    made = api.reconstruct(measurement, prior, seed=config.seed, progress=bar.update, **config.sampler)
-    first = None if made.std is None else made.draws[0]
-    return Result(made.image, made.std, made.network_calls, made.seconds, made.quantiles, first)
+def _run_sampler(config, prior: Prior, task: Task, bar: tqdm) -> Result:
+    interval = {**config.interval, "correction": build.correction_file(config.interval, config.prior)}
+    scan = Scan(task.name, task.measurement)
+    about: dict[str, Any] = {"interval": interval, "task": task.operator}
+    made = api.reconstruct(scan, prior, seed=config.seed, progress=bar.update, **about, **config.sampler)
+    return Result(made.image, made.network_calls, made.seconds, made)
 
 
 def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
@@ -210,14 +216,29 @@ def _arrays(task: Task, results: dict[str, Result]) -> dict[str, np.ndarray]:
         arrays[f"{task.name}/truth"] = np.asarray(scale * task.truth + offset)
     if task.metal is not None:
         arrays[f"{task.name}/metal"] = np.asarray(task.metal)
-    ours = results["scoreinv"]
-    if ours.std is not None and ours.quantiles is not None:
-        arrays[f"{task.name}/scoreinv-std"] = np.asarray(scale * ours.std)
-        arrays[f"{task.name}/scoreinv-quantiles"] = np.asarray(scale * ours.quantiles + offset)
+    if (made := results["scoreinv"].made) is not None:
+        arrays |= {f"{task.name}/{name}": value for name, value in _doubts(made, scale, offset).items()}
+    return arrays
+
+
+def _doubts(made: api.Reconstruction, scale: float, offset: float) -> dict[str, np.ndarray]:
+    """What the sampler says of its image, by name, in the unit of the data."""
+    widths = {"scoreinv-std": made.std, "scoreinv-contrast": made.contrast}
+    images = {"scoreinv-quantiles": made.quantiles, "scoreinv-low": made.low, "scoreinv-high": made.high}
+    arrays = {name: np.asarray(abs(scale) * x) for name, x in widths.items() if x is not None}
+    arrays |= {name: np.asarray(scale * x + offset) for name, x in images.items() if x is not None}
+    if made.on_prior is not None:
+        arrays["scoreinv-on-prior"] = made.on_prior
+    if made.interval is not None:
+        arrays["scoreinv-interval"] = np.asarray(made.interval.about)
     return arrays
 
 
 def _figure(task: Task, results: dict[str, Result], path: Path) -> None:
-    """One figure of a task: truth, every method, errors, and the standard deviation over samples."""
+    """One figure of a task: truth, every method, errors, the interval and what rests on the prior."""
     images = {name: result.mean for name, result in results.items()}
-    panel(images, task.truth, results["scoreinv"].std, metal=task.metal, title=task.name).savefig(path)
+    made = results["scoreinv"].made
+    assert made is not None
+    interval = made.interval and (made.interval.level, made.interval.half_width)
+    shown: dict[str, Any] = {"interval": interval, "flagged": made.on_prior, "metal": task.metal, "title": task.name}
+    panel(images, task.truth, made.std, **shown).savefig(path)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from scoreinv import api, build
+from scoreinv import api, build, parallel
 from scoreinv.build.volume_tasks import VolumeTask, volume_task
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.rows import ResultFile, claim_settings, digest
@@ -105,7 +105,7 @@ def _program(config, prior: Prior, task: VolumeTask) -> Callable[[Window, int], 
         prior, settings, block = shared
         return make(stacked(prior), settings)(key, block)
 
-    run = api.compiled_once(draw)
+    run = parallel.compiled_once(draw)
 
     def reconstruct(window: Window, length: int):
         block = _block(task, window, length, tau)

@@ -17,7 +17,6 @@ from jaxtyping import Array, Float
 from scipy import ndimage
 
 from scoreinv.formats.files import write_atomically
-from scoreinv.formats.records import read_json
 
 Values = Float[np.ndarray, "*shape"] | Float[Array, "*shape"]
 Pixels = Float[np.ndarray, "_"]  # of any number
@@ -179,7 +178,7 @@ def load(path: Path) -> dict[str, Correction]:
         ValueError: no such file, or another content.
     """
     try:
-        content = read_json(path, "corrections of intervals")
+        content = json.loads(path.read_text())
         return {task: _correction(**fields) for task, fields in content.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())

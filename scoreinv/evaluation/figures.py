@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -15,6 +16,8 @@ from matplotlib.ticker import MaxNLocator
 from scoreinv.evaluation.metrics import magnitude, psnr, ssim
 from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.typing import Image
+
+Region = Bool[np.ndarray, "H W"]
 
 # Inches: width of a picture, width of a colour bar, gap, height of a line of text, margin beside the bars.
 _PICTURE, _BAR, _GAP, _LINE, _MARGIN = 2.2, 0.08, 0.06, 0.15, 0.56
@@ -29,6 +32,7 @@ class _Map(NamedTuple):
     limits: tuple[float, float]
     caption: str
     unit: str
+    outline: np.ndarray | None = None
 
 
 def panel(
@@ -36,21 +40,26 @@ def panel(
     truth: Image | None = None,
     std: Image | None = None,
     *,
+    interval: tuple[float, Image] | None = None,
+    flagged: Region | None = None,
     metal: Image | None = None,
     title: str = "",
     ends: tuple[float, float] = (0.0, 1.0),
     unit: str = "",
     error_gain: float = 5.0,
 ) -> Figure:
-    """Reconstructions on one gray scale, their errors below, and the standard deviation over posterior samples.
+    """Reconstructions on one gray scale, their errors below, and how far the truth may lie from them.
 
-    With a truth: it comes first, PSNR and SSIM go into the captions, and the second row shows the standard deviation
-    below the truth and the errors below the reconstructions. Without: one row, the standard deviation last.
+    With a truth: it comes first, PSNR and SSIM go into the captions, and the second row shows the half width of the
+    interval, else the standard deviation over draws, below the truth and the errors below the reconstructions. Without:
+    one row, the half width or standard deviation last.
 
     Args:
         images: caption -> reconstruction [H, W, C], from left to right. Complex ones are shown by magnitude.
         truth: true image.
         std: standard deviation over posterior samples, on the scale of the images.
+        interval: (level, half width of the interval [H, W, C]), drawn on the scale of the errors.
+        flagged: where the image rests on the prior, outlined in the map of half widths or standard deviations.
         metal: 1 on pixels of metal [H, W, 1]: white in the pictures, zero in errors, scores and standard deviation.
         title: heading.
         ends: what 0 and 1 stand for in `unit`, e.g. (-1024, 1024) for a CT window.
@@ -66,7 +75,9 @@ def panel(
     if not images:
         raise ValueError("no reconstruction to draw; give at least one")
     span = ends[1] - ends[0]
-    spread = None if std is None else _spread(span * np.asarray(magnitude(remove_metal(std, metal))), unit)
+    spread = _doubt(std, interval, metal, span, unit, error_gain)
+    if spread is not None and flagged is not None and np.any(flagged):
+        spread = spread._replace(outline=flagged, caption=f"{spread.caption}\nblue: rests on the prior")
     shown = {name: insert_metal(x, metal) for name, x in images.items()}
     grays = [_Map(ends[0] + span * np.asarray(magnitude(x)), "gray", ends, name, unit) for name, x in shown.items()]
     if truth is None:
@@ -81,7 +92,15 @@ def panel(
     return _draw([[first, *grays], [spread, *errors]], title)
 
 
-def _spread(values: np.ndarray, unit: str) -> _Map:
+def _doubt(std, interval, metal, span: float, unit: str, error_gain: float) -> _Map | None:
+    """The map of half widths, else of standard deviations, if there is one."""
+    if interval is not None:
+        level, half_width = interval
+        values = span * np.asarray(magnitude(remove_metal(half_width, metal)))
+        return _Map(values, "inferno", (0.0, span / error_gain), f"half width of {100 * level:g} % interval", unit)
+    if std is None:
+        return None
+    values = span * np.asarray(magnitude(remove_metal(std, metal)))
     return _Map(values, "viridis", (0.0, max(float(values.max()), 1e-6)), "std over draws", unit)
 
 
@@ -120,6 +139,8 @@ def _draw(rows: Sequence[Sequence[_Map | None]], title: str) -> Figure:
 def _show(axes: Axes, m: _Map) -> AxesImage:
     axes.set_axis_off()
     axes.set_title(m.caption, fontsize=_SMALL, pad=3, linespacing=1.2)
+    if m.outline is not None:
+        axes.contour(m.outline, levels=[0.5], colors="deepskyblue", linewidths=0.6)
     return axes.imshow(m.values, cmap=m.colours, vmin=m.limits[0], vmax=m.limits[1], interpolation="nearest")
 
 

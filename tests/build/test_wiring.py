@@ -22,6 +22,7 @@ from scoreinv.build.kspace_fields import KSPACE_FIELDS
 from scoreinv.build.tasks import image_shape, make_tasks
 from scoreinv.build.volume_fields import VOLUME_FIELDS
 from scoreinv.drivers import evaluate, reconstruct, sweep, tune
+from scoreinv.evaluation.conformal import ANY, EDGES, LEVELS, Correction, save
 from scoreinv.operators.base import Measurement
 from scoreinv.operators.ct import radon_transform
 from scoreinv.prior import Prior
@@ -96,6 +97,14 @@ CHANGES = {
     "sampler.samples": ({}, 3),
     "sampler.quantiles": ({}, (0.1, 0.9)),
     "sampler.batch_size": ({}, 1),
+    "interval.draws": ({}, 3),
+    "interval.steps": ({}, 9),
+    "interval.sigma_max": ({}, 2.0),
+    "interval.temper": ({}, 1.5),
+    "interval.correction": ({}, "corrections.json"),
+    "interval.level": ({}, 0.8),
+    "interval.contrast": ({}, 0.3),
+    "interval.area": ({}, 7),
     "methods": ({}, {"slow": {"steps": 9}}),
     "baselines": ({}, ("direct",)),
     "baseline_settings.tv.lam": ({"baselines": ("tv",)}, 0.5),
@@ -171,6 +180,8 @@ def inputs(tmp_path_factory):
     np.savez(folder / "views.npz", sinogram=sinogram)
     np.savez(folder / "readings.npz", sinogram=1000 * np.exp(-sinogram), angles=angles)
     build_packed(folder)
+    factors = ((1.0,) * (len(EDGES) + 1),) * len(LEVELS)
+    save(folder / "corrections.json", {ANY: Correction("this test", 9, LEVELS, EDGES, factors)})
     return folder
 
 
@@ -200,6 +211,7 @@ def configured(folder, changes):
 
     config.images = tuple(map(placed, config.images))
     config.data.folders = tuple(map(placed, config.data.folders))
+    config.interval.correction = placed(config.interval.correction)
     config.measurement, config.data.packed = placed(config.measurement), placed(config.data.packed)
     return config
 
@@ -232,13 +244,24 @@ def reconstruct_trace(config, folder, monkeypatch):
     """What the driver writes, the sampler replaced by one that only notes what it was given."""
     seen = []
 
-    def drawn(measurement, prior, seed, progress, **sampler):
+    def drawn(scan, prior, seed, interval, task, progress, **sampler):
+        measurement = scan.measurement
         section = default_config().sampler
         section.update(sampler)
         make, settings = build.sampler(section)
         keys = jax.random.key_data(api.draw_keys(seed, 2))
         seen.append([repr(make), *map(digest, (settings, keys, measurement, prior)), sampler["samples"]])
         seen[-1] += [sampler["batch_size"], list(sampler["quantiles"])]
+        whole = default_config()
+        whole.update({"sampler": sampler, "interval": interval})
+        make, settings = build.posterior_sampler(whole)
+        seen[-1] += [
+            task,
+            dict(interval),
+            repr(make),
+            digest(settings),
+            repr(build.correction(whole.interval, "", task)),
+        ]
         image = jnp.zeros(image_shape(measurement))
         return api.Reconstruction(image, None, None, image[None])
 

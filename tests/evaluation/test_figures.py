@@ -73,6 +73,24 @@ def test_panel_without_truth_is_one_row_without_scores(images):
     assert [title for _, _, title in drawn] == ["TV", "ours", "std over draws"]
 
 
+def test_the_interval_is_shown_on_the_scale_of_the_errors_and_what_rests_on_the_prior_is_outlined(images):
+    truth, reconstructions = images
+    half_width = 0.1 * jnp.ones_like(truth)
+    flagged = np.zeros(truth.shape[:2], bool)
+    flagged[4:8, 4:8] = True
+    figure = panel(reconstructions, truth, 0.03 * truth, interval=(0.9, half_width), flagged=flagged)
+    title = "half width of 90 % interval\nblue: rests on the prior"
+    (axes,) = [axes for axes in figure.axes if axes.get_title() == title]
+    values = axes.images[0].get_array()
+    np.testing.assert_allclose(values, 0.1, atol=1e-6)
+    (errors, *_) = [axes for axes in figure.axes if axes.get_title().startswith("|error|")]
+    assert axes.images[0].get_clim() == errors.images[0].get_clim()
+    (outline,) = axes.collections
+    assert outline.get_paths()[0].get_extents().bounds == pytest.approx((3.5, 3.5, 4.0, 4.0))
+    nothing = panel(reconstructions, truth, interval=(0.9, half_width), flagged=np.zeros_like(flagged))
+    assert not any(axes.collections for axes in nothing.axes if axes.get_title().startswith("half width"))
+
+
 def test_complex_images_show_by_magnitude(images):
     truth, _ = images
     rotated = jnp.concatenate([0.6 * truth, 0.8 * truth], -1)
