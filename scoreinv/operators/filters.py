@@ -17,7 +17,7 @@ def ramp_filter(n: int) -> Float[Array, " K"]:
 
     The transform of the sampled kernel rather than |w| itself, which would remove the mean of a projection.
     """
-    offsets = np.fft.fftfreq(n, 1 / n)
+    offsets = np.rint(np.fft.fftfreq(n, 1 / n))  # whole numbers, which 1 / n misses at some n
     odd = offsets % 2 == 1
     kernel = np.where(odd, -1 / (np.pi * np.where(odd, offsets, 1)) ** 2, 0)
     kernel[0] = 0.25

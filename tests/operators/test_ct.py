@@ -257,3 +257,9 @@ def test_impossible_geometries_are_refused(call, message):
     with pytest.raises(ValueError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("n", [364, 1458, 1500, 2916])
+def test_the_ramp_is_the_ramp_at_any_length(n):
+    # At some lengths the offsets of a periodic kernel are whole numbers only up to rounding.
+    np.testing.assert_allclose(filters.ramp_filter(n), np.arange(n // 2 + 1) / n, atol=1e-3)
