@@ -8,7 +8,7 @@ import numpy as np
 
 from configs import default
 from scoreinv import build
-from scoreinv.formats.priors import save_prior
+from scoreinv.formats.prior_file import save_prior
 from scoreinv.models.unrolled import UnrolledNetwork
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.mri import FourierTransform

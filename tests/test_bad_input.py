@@ -14,7 +14,7 @@ import pytest
 from configs import default
 from scoreinv import build, cli
 from scoreinv.build.tasks import make_tasks
-from scoreinv.formats import priors
+from scoreinv.formats import prior_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,7 +27,7 @@ def write_prior(path, channels=1, size=32):
     image = jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
     shapes = jax.eval_shape(build.model(config.model).init, jax.random.key(0), image, jnp.ones(1))["params"]
     params = jax.tree.map(lambda p: np.zeros(p.shape, np.float32), shapes)
-    priors.save_prior(path, params, build.prior_metadata(config))
+    prior_file.save_prior(path, params, build.prior_metadata(config))
 
 
 @pytest.fixture(scope="module")

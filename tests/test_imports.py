@@ -58,3 +58,15 @@ def test_no_name_of_a_lazy_package_is_that_of_a_module_in_it():
 
 def test_every_room_has_a_layer():
     assert {room(p) for p in FILES} <= set(LEVEL)
+
+
+def test_no_two_modules_and_no_two_public_classes_share_a_name():
+    modules = [p.name for p in FILES if p.name not in ("__init__.py", "base.py")]
+    classes = [
+        node.name
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    for names in (modules, classes):
+        assert not {name for name in names if names.count(name) > 1}

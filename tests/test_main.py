@@ -14,7 +14,7 @@ from scoreinv.build.tasks import image_shape, make_tasks
 from scoreinv.drivers import reconstruct as driver
 from scoreinv.drivers.reconstruct import reconstruct, table
 from scoreinv.drivers.train import train
-from scoreinv.formats import priors
+from scoreinv.formats import prior_file
 from scoreinv.prior import padded
 from scoreinv.simulation.phantoms import random_ellipses
 
@@ -71,20 +71,20 @@ def test_resumed_training_equals_uninterrupted_bit_for_bit(phantoms, trained, tm
     train(config, tmp_path)
     config.train.steps = 4
     train(config, tmp_path)
-    whole, _ = priors.read_prior(trained / "prior.safetensors")
-    resumed, _ = priors.read_prior(tmp_path / "prior.safetensors")
+    whole, _ = prior_file.read_prior(trained / "prior.safetensors")
+    resumed, _ = prior_file.read_prior(tmp_path / "prior.safetensors")
     assert jax.tree.all(jax.tree.map(np.array_equal, whole, resumed))
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(phantoms, tmp_path, caplog):
     config = tiny_config(phantoms)
     train(config, tmp_path)
-    before, _ = priors.read_prior(tmp_path / "prior.safetensors")
+    before, _ = prior_file.read_prior(tmp_path / "prior.safetensors")
     for path in (tmp_path / "checkpoints" / "4").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     train(config, tmp_path)
-    after, _ = priors.read_prior(tmp_path / "prior.safetensors")
+    after, _ = prior_file.read_prior(tmp_path / "prior.safetensors")
     assert "checkpoint 4 is unreadable" in caplog.text
     assert jax.tree.all(jax.tree.map(np.array_equal, before, after))
 

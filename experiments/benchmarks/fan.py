@@ -14,16 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 from radon import interleaved_times, print_times, smooth_phantom
 
-from scoreinv.operators.geometry import Geometry, projector
+from scoreinv.operators.geometry import BeamGeometry, projector
 
 NEAR, FAR = 2.0, 3.0  # source to axis and to detector, in sides of the image
 
 
-def geometry_of(size: int, views: int, columns: int) -> Geometry:
+def geometry_of(size: int, views: int, columns: int) -> BeamGeometry:
     """A full turn whose detector just sees the circle in the image; ASTRA's source is below it at angle 0."""
     opening = 2 * FAR * size * np.tan(np.arcsin(0.5 / NEAR))
     angles = 2 * np.pi * np.arange(views) / views + np.pi
-    return Geometry(angles, (size, size), columns, 1.0, opening / columns, None, NEAR * size, FAR * size, reversed=True)
+    return BeamGeometry(
+        angles, (size, size), columns, 1.0, opening / columns, None, NEAR * size, FAR * size, reversed=True
+    )
 
 
 def scoreinv_functions(transform, image, y):
@@ -37,7 +39,7 @@ def scoreinv_functions(transform, image, y):
     }
 
 
-def astra_functions(kind: str, scanner: Geometry, x: np.ndarray):
+def astra_functions(kind: str, scanner: BeamGeometry, x: np.ndarray):
     """ASTRA's CPU algorithms, data in its own memory, and its sinogram."""
     volume = astra.create_vol_geom(*x.shape)
     fan = astra.create_proj_geom(

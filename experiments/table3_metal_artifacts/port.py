@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from configs import mar_demo
 from scoreinv import build
-from scoreinv.datasets.resample import resize
+from scoreinv.datasets.resizing import resize
 from scoreinv.drivers import reconstruct
 from scoreinv.evaluation.figures import panel
 from scoreinv.formats.files import write_atomically

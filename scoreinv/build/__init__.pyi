@@ -1,3 +1,4 @@
+from .corrections import correction, correction_file
 from .datasets import (
     SOURCES,
     describe,
@@ -12,7 +13,6 @@ from .datasets import (
     volumes,
 )
 from .defaults import Defaults, default_settings, draws_at_once, noise_in_image, widest_gap
-from .intervals import correction, correction_file
 from .measurements import MODALITIES, SCANS, Scanner, Simulated, holds_metal, operators, scanner
 from .methods import (
     BASELINES,

@@ -12,7 +12,7 @@ from scoreinv.build.names import choose
 from scoreinv.datasets.folders import LazyVolume, folder_volumes
 from scoreinv.datasets.layouts import brats_volumes, ldct_volumes, lidc_volumes
 from scoreinv.datasets.packing import read_packed
-from scoreinv.datasets.phantoms import phantom_volumes
+from scoreinv.datasets.phantom_subjects import phantom_volumes
 from scoreinv.datasets.slices import Foreground, Intensity, Slice, volume_slices
 from scoreinv.datasets.splits import Splits
 from scoreinv.datasets.views import Views, random_view, squared

@@ -15,7 +15,7 @@ SIDE = 4096  # of images, pixels
 
 
 @dataclass(frozen=True)
-class Condition:
+class When:
     """When a mode that reads a field looks at it.
 
     Attributes:
@@ -26,12 +26,12 @@ class Condition:
     words: str
     holds: Callable[[Any, str], bool]
 
-    def __and__(self, other: "Condition") -> "Condition":
+    def __and__(self, other: "When") -> "When":
         words = " and ".join(filter(None, (self.words, other.words)))
-        return Condition(words, lambda config, mode: self.holds(config, mode) and other.holds(config, mode))
+        return When(words, lambda config, mode: self.holds(config, mode) and other.holds(config, mode))
 
 
-def where(path: str, *values: Any) -> Condition:
+def where(path: str, *values: Any) -> When:
     """The condition that another field has one of some values."""
 
     def holds(config: Any, mode: str) -> bool:
@@ -39,11 +39,11 @@ def where(path: str, *values: Any) -> Condition:
             config = config[name]
         return config in values
 
-    return Condition(f"where {path} is {' or '.join(repr(value) for value in values)}", holds)
+    return When(f"where {path} is {' or '.join(repr(value) for value in values)}", holds)
 
 
-ALWAYS = Condition("", lambda config, mode: True)
-SIMULATED = Condition("without a measurement", lambda config, mode: mode != "reconstruct" or not config.measurement)
+ALWAYS = When("", lambda config, mode: True)
+SIMULATED = When("without a measurement", lambda config, mode: mode != "reconstruct" or not config.measurement)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Field:
     of: type | None = None
     length: int = 0
     modes: tuple[str, ...] = MODES
-    when: Condition = ALWAYS
+    when: When = ALWAYS
 
     @property
     def is_group(self) -> bool:

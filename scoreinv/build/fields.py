@@ -13,8 +13,8 @@ from scoreinv.build.field import (
     SAMPLING,
     SIDE,
     SIMULATED,
-    Condition,
     Field,
+    When,
     only,
     section,
     where,
@@ -29,14 +29,14 @@ DRAWING = "reconstruct evaluate sweep"
 
 # Where a field may be an axis of a sweep, the condition of another does not look at it there.
 MRI, CT, METAL = (SIMULATED & where("operator.modality", *names) for names in (("mri",), ("ct", "mar"), ("mar",)))
-LINES = MRI & Condition("without a mask file", lambda c, mode: mode == "sweep" or "." not in c.operator.mask)
-WEDGE = CT & Condition(
+LINES = MRI & When("without a mask file", lambda c, mode: mode == "sweep" or "." not in c.operator.mask)
+WEDGE = CT & When(
     "where operator.mask is 'limited_angle'", lambda c, mode: mode == "sweep" or c.operator.mask == "limited_angle"
 )
 SAMPLED = where("sampler.preset", "")
-UNCOUNTED = Condition("where sampler.calls is 0", lambda c, mode: mode == "sweep" or not c.sampler.calls)
-POSTERIOR = Condition("where interval.draws is above 0", lambda c, mode: c.interval.draws > 0)
-BACKWARD = Condition(
+UNCOUNTED = When("where sampler.calls is 0", lambda c, mode: mode == "sweep" or not c.sampler.calls)
+POSTERIOR = When("where interval.draws is above 0", lambda c, mode: c.interval.draws > 0)
+BACKWARD = When(
     "by the methods dps, mcg and pigdm",
     lambda c, mode: mode in ("evaluate", "sweep") or c.sampler.method in ("dps", "mcg", "pigdm"),
 )

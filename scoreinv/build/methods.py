@@ -20,7 +20,7 @@ from scoreinv.baselines.tv import tv, tv_start
 from scoreinv.baselines.wavelet import wavelet
 from scoreinv.build.defaults import Defaults, default_settings, noise_in_image, widest_gap
 from scoreinv.build.names import choose
-from scoreinv.formats.priors import read_prior
+from scoreinv.formats.prior_file import read_prior
 from scoreinv.models.unrolled import UnrolledNetwork
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, Measurement, Transform

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from scoreinv.build.names import choose
 from scoreinv.formats.guard import FileError, reading, shown
-from scoreinv.formats.priors import PRIOR, read_prior
+from scoreinv.formats.prior_file import PRIOR, read_prior
 from scoreinv.formats.records import read_json
 from scoreinv.models.edm import edm_denoise, edm_score
 from scoreinv.models.ncsnpp import NCSNpp

@@ -1,8 +1,8 @@
 """Fields of measured data: what their owner knows and the file does not say."""
 
-from scoreinv.build.field import Condition, Field, section
+from scoreinv.build.field import Field, When, section
 
-MEASURED = Condition("for a measurement", lambda config, mode: bool(config.measurement))
+MEASURED = When("for a measurement", lambda config, mode: bool(config.measurement))
 
 SCAN_FIELDS = section(
     "scan",

@@ -20,9 +20,9 @@ from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_names import known_names
 from scoreinv.scans.ct_readings import SinogramSettings
 from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan, spacing_of
-from scoreinv.scans.noncartesian import is_noncartesian, noncartesian_scan
 from scoreinv.scans.scan import Scan
 from scoreinv.scans.sinogram import sinogram_scan
+from scoreinv.scans.trajectories import is_noncartesian, noncartesian_scan
 
 
 def _kspace_settings(config) -> KSpaceSettings:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from scoreinv import build
 from scoreinv.build.scans import read_scan, retrospective_scans
 from scoreinv.datasets.examples import EXAMPLES
-from scoreinv.datasets.resample import resize
+from scoreinv.datasets.resizing import resize
 from scoreinv.formats.guard import FileError, shown
 from scoreinv.formats.images import read_image
 from scoreinv.formats.volume import Geometry

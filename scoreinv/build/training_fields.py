@@ -1,16 +1,14 @@
 """The rows of the table of fields about slices, networks and their training; `fields.py` holds the others."""
 
-from scoreinv.build.field import COMPARING, LEARNING, MILLION, SIDE, SIMULATED, Condition, Field, only, section, where
+from scoreinv.build.field import COMPARING, LEARNING, MILLION, SIDE, SIMULATED, Field, When, only, section, where
 
 READING = f"prepare {LEARNING} {COMPARING}"
 
-UNPREPARED = Condition(
-    "where data.packed is ''", lambda c, mode: mode in ("prepare", "reconstruct") or not c.data.packed
-)
-VOLUMES = UNPREPARED & Condition(
+UNPREPARED = When("where data.packed is ''", lambda c, mode: mode in ("prepare", "reconstruct") or not c.data.packed)
+VOLUMES = UNPREPARED & When(
     "where data.source is not 'phantom'", lambda c, mode: mode == "reconstruct" or c.data.source != "phantom"
 )
-PACKING = UNPREPARED & Condition(
+PACKING = UNPREPARED & When(
     "by --mode=prepare or where data.source is 'phantom'",
     lambda c, mode: mode == "prepare" or c.data.source == "phantom",
 )

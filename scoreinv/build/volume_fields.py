@@ -1,9 +1,9 @@
 """Fields of whole volumes, and of the page that shows them."""
 
-from scoreinv.build.field import MILLION, SIDE, Condition, Field, section
+from scoreinv.build.field import MILLION, SIDE, Field, When, section
 
-WHOLE = Condition("where slices are named", lambda config, mode: bool(config.slices))
-COUPLED = WHOLE & Condition("where volume.coupling is not 0", lambda config, mode: config.volume.coupling > 0)
+WHOLE = When("where slices are named", lambda config, mode: bool(config.slices))
+COUPLED = WHOLE & When("where volume.coupling is not 0", lambda config, mode: config.volume.coupling > 0)
 
 VOLUME_FIELDS = (
     *section(

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from scoreinv import api, build, parallel
 from scoreinv.build.plan import with_method
 from scoreinv.build.tasks import Task, make_tasks
-from scoreinv.drivers.volume import reconstruct_volume
+from scoreinv.drivers.reconstruct_volume import reconstruct_volume
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.conformal import ANY
 from scoreinv.evaluation.figures import panel

@@ -30,7 +30,7 @@ VIEW_SAMPLING = 1.0
 
 
 @flax.struct.dataclass
-class Rays:
+class RayTable:
     """Where the rays of each detector column lie on the circle of parallel views.
 
     Attributes:
@@ -72,7 +72,7 @@ class FanBeamTransform:
     response: Complex[Array, "parallel K"]
     cosine: Float[Array, "K columns"]
     sine: Float[Array, "K columns"]
-    rays: Rays
+    rays: RayTable
     rebinning: Rebinning
     parallel: RadonTransform
     equalizer: Float[Array, "views padded"]
@@ -149,7 +149,7 @@ def lagrange(fraction: Float[Array, "*s"]) -> Float[Array, "taps *s"]:
 
 
 @jax.custom_vjp
-def _interpolate(rays: Rays, circle: Float[Array, "columns angles"]) -> Float[Array, "columns views"]:
+def _interpolate(rays: RayTable, circle: Float[Array, "columns angles"]) -> Float[Array, "columns views"]:
     # Weights are computed where they are used: cheaper than reading six tables of them.
     rays, circle = jax.lax.optimization_barrier((rays, circle))
     base = rays.first + rays.angles * jnp.arange(circle.shape[0])[:, None]
@@ -159,7 +159,7 @@ def _interpolate(rays: Rays, circle: Float[Array, "columns angles"]) -> Float[Ar
 
 
 @jax.custom_vjp
-def _spread(rays: Rays, values: Float[Array, "columns views"]) -> Float[Array, "columns angles"]:
+def _spread(rays: RayTable, values: Float[Array, "columns views"]) -> Float[Array, "columns angles"]:
     return _scatter(rays, values)
 
 
@@ -242,7 +242,7 @@ def fan_transform(
         response=jnp.asarray(pixel * np.exp(-1j * phase), jnp.complex64),
         cosine=jnp.asarray(weight * np.cos(np.outer(omega, s)), jnp.float32),
         sine=jnp.asarray(weight * np.sin(np.outer(omega, s)), jnp.float32),
-        rays=Rays(
+        rays=RayTable(
             first=jnp.asarray(np.floor(position) + TAPS // 2 + 1, jnp.int32),
             fraction=jnp.asarray(position - np.floor(position), jnp.float32),
             angles=2 * count + 2 * TAPS,

@@ -16,7 +16,7 @@ from scoreinv.operators.fan import FanBeamTransform, fan_transform
 
 
 @dataclass(frozen=True)
-class Geometry:
+class BeamGeometry:
     """Where source, detector and image are; lengths in mm, or any other unit that all of them have.
 
     Attributes:
@@ -90,7 +90,7 @@ class Geometry:
         return float(max(0.0, min(edges.max(), -edges.min())))
 
 
-def projector(geometry: Geometry, steps: int = 3) -> RadonTransform | FanBeamTransform:
+def projector(geometry: BeamGeometry, steps: int = 3) -> RadonTransform | FanBeamTransform:
     """The transform of a scanner's geometry (host side), in intensity times pixel length.
 
     Args:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scoreinv.formats.arrays import Arrays
-from scoreinv.operators.geometry import Geometry
+from scoreinv.operators.geometry import BeamGeometry
 from scoreinv.scans.ct_checks import (
     OFFSET,
     SUMS,
@@ -82,7 +82,7 @@ def view_angles(arrays: Arrays, views: int, settings: GeometrySettings) -> tuple
 
 def scan_geometry(
     arrays: Arrays, y: Sinogram, angles: np.ndarray, noise_std: float, settings: GeometrySettings
-) -> tuple[Geometry, bool, list[str]]:
+) -> tuple[BeamGeometry, bool, list[str]]:
     """The geometry of a scan.
 
     Args:
@@ -102,7 +102,7 @@ def scan_geometry(
         name: getattr(settings, name) or number(arrays, name)
         for name in ("source_to_axis", "source_to_detector", "detector_pitch", "pixel")
     }
-    beam = Geometry(
+    beam = BeamGeometry(
         angles,
         (1, 1),
         y.shape[1],
@@ -128,7 +128,7 @@ def scan_geometry(
     return replace(beam, pixel=pixel, shape=shape), in_mm and bool(said["detector_pitch"]), notes + more
 
 
-def _axis(arrays, y, beam: Geometry, noise_std, settings) -> tuple[float | None, list[str]]:
+def _axis(arrays, y, beam: BeamGeometry, noise_std, settings) -> tuple[float | None, list[str]]:
     """The column of the axis, None for the middle, and what was found."""
     given = settings.axis if settings.axis >= 0 else (number(arrays, "axis") if "axis" in arrays else -1.0)
     found = consistency(y, beam.angles, noise_std)
@@ -171,7 +171,7 @@ def _check_parallel(found, views: int, refuse: bool) -> list[str]:
     return [f"{what}; {usual}"]
 
 
-def _image(arrays, y, beam: Geometry, pixel: float, settings) -> tuple[float, tuple[int, int], bool, list[str]]:
+def _image(arrays, y, beam: BeamGeometry, pixel: float, settings) -> tuple[float, tuple[int, int], bool, list[str]]:
     """(pixel, (H, W), whether the pixel is in the unit of the distances, notes)."""
     shape = _shape(settings.shape or arrays.get("shape", ()))
     seen = 2 * beam.seen_radius
@@ -210,7 +210,7 @@ def _shape(given) -> tuple[int, int] | None:
     return int(values[0]), int(values[-1])
 
 
-def _radius(y: Sinogram, beam: Geometry) -> float:
+def _radius(y: Sinogram, beam: BeamGeometry) -> float:
     """How far from the axis any view saw more than noise, at the axis, in the unit of the geometry."""
     large = np.quantile(np.abs(y), 0.99)
     seen = np.median(np.sort(np.abs(y), axis=0)[-max(2, len(y) // 10) :], axis=0) > 0.05 * large

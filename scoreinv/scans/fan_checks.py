@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scoreinv.operators.geometry import Geometry
+from scoreinv.operators.geometry import BeamGeometry
 from scoreinv.operators.rebinning import rebinning
 from scoreinv.scans.ct_checks import OFFSET, Sinogram
 
@@ -19,7 +19,7 @@ WRONG, BETTER = 0.2, 0.6
 REACH = 16.0  # columns about the middle within which the axis is looked for
 
 
-def end_difference(beam: Geometry, p: Sinogram) -> float | None:
+def end_difference(beam: BeamGeometry, p: Sinogram) -> float | None:
     """Root mean square difference of the two ends of a ray relative to the rays' spread; None without such rays."""
     gaps = np.diff(np.sort(np.mod(beam.angles, 2 * np.pi)))
     if gaps.size < 2 or np.median(gaps) > DENSE:
@@ -40,8 +40,8 @@ def end_difference(beam: Geometry, p: Sinogram) -> float | None:
 
 
 def checked_fan(
-    beam: Geometry, p: Sinogram, noise_std: float, axis_given: bool, refuse: bool
-) -> tuple[Geometry, list[str]]:
+    beam: BeamGeometry, p: Sinogram, noise_std: float, axis_given: bool, refuse: bool
+) -> tuple[BeamGeometry, list[str]]:
     """The geometry, corrected where only the other order of the columns, or another axis, agrees with the data.
 
     Args:
@@ -84,7 +84,7 @@ def checked_fan(
     return best, notes
 
 
-def _with_axis(beam: Geometry, p: Sinogram, found: float, axis_given: bool) -> tuple[Geometry, float]:
+def _with_axis(beam: BeamGeometry, p: Sinogram, found: float, axis_given: bool) -> tuple[BeamGeometry, float]:
     """(the geometry with the axis that agrees best, how well), among whole columns first, then by a parabola."""
     if axis_given:
         return beam, found

@@ -8,7 +8,7 @@ import numpy as np
 
 from scoreinv.formats.arrays import Arrays
 from scoreinv.operators.base import LinearOperator, Measurement, check_mask
-from scoreinv.operators.geometry import Geometry, projector
+from scoreinv.operators.geometry import BeamGeometry, projector
 from scoreinv.operators.weighted import FilteredTransform, WeightedTransform
 from scoreinv.scans import counts, ct_checks
 from scoreinv.scans.ct_geometry import scan_geometry, view_angles
@@ -56,7 +56,7 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
     return replace(scan, scale=scan.scale / pixel, unit="1/mm" if in_mm else "", **about)
 
 
-def _padded(rays: Rays, mask: np.ndarray, geometry: Geometry) -> tuple[Rays, np.ndarray, Geometry]:
+def _padded(rays: Rays, mask: np.ndarray, geometry: BeamGeometry) -> tuple[Rays, np.ndarray, BeamGeometry]:
     """Truncated projections continued to both sides, for the filters; the data term hardly sees what was added."""
     columns = geometry.detectors // 4
     axis = (geometry.detectors - 1) / 2 if geometry.axis is None else geometry.axis

@@ -16,7 +16,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from scoreinv.formats.files import write_atomically
-from scoreinv.formats.priors import read_prior
+from scoreinv.formats.prior_file import read_prior
 from scoreinv.formats.records import read_json
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import import_score_sde as import_score_sde

@@ -16,7 +16,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from scoreinv.evaluation import figures
 from scoreinv.evaluation.rows import ResultFile
-from scoreinv.formats import priors
+from scoreinv.formats import prior_file
 from scoreinv.formats.files import write_atomically
 from scoreinv.training.optimization import Loss, Params, TrainState
 
@@ -94,7 +94,7 @@ class Monitor:
         """Whether the losses or the file of a saved step are missing, as after a kill between the two."""
         steps = {row["step"] for row in self._losses.rows()}
         with contextlib.suppress(ValueError):  # no file yet, or a damaged one
-            _, metadata = priors.read_prior(self._workdir / self._trained.file)
+            _, metadata = prior_file.read_prior(self._workdir / self._trained.file)
             return metadata.get("step") != step or str(step) not in steps
         return True
 
@@ -107,7 +107,7 @@ class Monitor:
         self._losses.keep(lambda row: int(row["step"]) < step)
         self._losses.append([{"step": step, "train": "" if math.isnan(loss) else loss, **losses}])
         metadata = {**self._trained.metadata, "step": step}
-        priors.save_prior(self._workdir / self._trained.file, state.ema, metadata)
+        prior_file.save_prior(self._workdir / self._trained.file, state.ema, metadata)
 
     def picture(self, step: int, average: Params) -> None:
         """A row of what the averaged parameters make, as `samples/<step>.png`."""

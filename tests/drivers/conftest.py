@@ -6,7 +6,7 @@ import pytest
 
 from configs import default
 from scoreinv import build
-from scoreinv.formats.priors import save_prior
+from scoreinv.formats.prior_file import save_prior
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from configs import default
 from scoreinv.build.volume_tasks import of_slices, parse_slices
 from scoreinv.drivers import volume as driver
-from scoreinv.drivers.volume import reconstruct_volume, windows
+from scoreinv.drivers.reconstruct_volume import reconstruct_volume, windows
 from scoreinv.formats.volume import Geometry
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scoreinv.datasets.examples import EXAMPLES
-from scoreinv.datasets.resample import resize
+from scoreinv.datasets.resizing import resize
 from scoreinv.evaluation.trust import filled_in, flag, left_open, open_fraction, warning
 from scoreinv.evaluation.uncertainty import object_region
 from scoreinv.operators.base import LinearOperator, Measurement, simulate

@@ -22,7 +22,7 @@ from scoreinv.datasets.array_records import ArrayRecordSlices
 from scoreinv.datasets.packing import read_packed, write_packed
 from scoreinv.datasets.slices import Slice
 from scoreinv.drivers.prepare import prepare
-from scoreinv.formats import guard, priors, records
+from scoreinv.formats import guard, prior_file, records
 from scoreinv.formats.arrays import read_arrays
 from scoreinv.formats.images import read_image
 from scoreinv.scans.intensity import IntensityScale
@@ -128,7 +128,7 @@ def prior(path):
     shape = jax.ShapeDtypeStruct((1, 32, 32, 1), jnp.float32)
     shapes = jax.eval_shape(build.model(config.model).init, jax.random.key(0), shape, jnp.ones(1))["params"]
     params = jax.tree.map(lambda p: np.zeros(p.shape, np.float32), shapes)
-    priors.save_prior(path, params, build.prior_metadata(config))
+    prior_file.save_prior(path, params, build.prior_metadata(config))
 
 
 def database(path):
@@ -174,7 +174,7 @@ KINDS = [
     ("sinogram.npz", sinogram, scan, 20),
     ("packed.npz", packed, read_slices, 60),
     ("a.safetensors", prior, lambda path: build.load_prior(str(path)), 12),
-    ("header.safetensors", prior, priors.read_prior, 60),
+    ("header.safetensors", prior, prior_file.read_prior, 60),
     ("a.json", lambda path: path.write_text(SETTINGS), lambda path: records.read_json(path, "settings"), 40),
     ("a.csv", lambda path: path.write_text(ROWS), lambda path: records.read_csv(path, "rows", ("step", "loss")), 40),
     ("a.db", database, lambda path: records.check_sqlite(path, "a study"), 40),

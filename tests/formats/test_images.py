@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from scoreinv.datasets.resample import fit_square, resize
+from scoreinv.datasets.resizing import fit_square, resize
 from scoreinv.formats.images import read_image
 from scoreinv.scans.intensity import IntensityScale, to_unit_range
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scoreinv.operators.fan import FanBeamTransform
-from scoreinv.operators.geometry import Geometry, projector
+from scoreinv.operators.geometry import BeamGeometry, projector
 from scoreinv.operators.weighted import WeightedTransform
 from tests.scans.ellipses import fan, image
 
@@ -48,7 +48,7 @@ def test_parallel_rays_of_any_pitch_axis_and_image_centre(pitch, axis, centre):
     detectors = int(80 / pitch)
     angles = np.array([0.0, 0.7, np.pi / 2, 2.5, 4.0, -1.0])
     centre_mm = (centre[0] * pixel, centre[1] * pixel)
-    geometry = Geometry(angles, SHAPE, detectors, pixel, pitch * pixel, axis, centre=centre_mm)
+    geometry = BeamGeometry(angles, SHAPE, detectors, pixel, pitch * pixel, axis, centre=centre_mm)
     s = pitch * (np.arange(detectors) - ((detectors - 1) / 2 if axis is None else axis))
     expected = integrals(angles[:, None], s, pitch)
     y = forward(projector(geometry), bumps(centre))
@@ -59,7 +59,7 @@ def test_parallel_rays_of_any_pitch_axis_and_image_centre(pitch, axis, centre):
 @pytest.mark.parametrize(("axis", "centre"), [(None, (0.0, 0.0)), (40.25, (2.0, -1.0))])
 def test_fan_rays_are_the_lines_they_should_be(curved, axis, centre):
     pixel, near, far, pitch = 0.5, 60.0, 100.0, 0.8  # mm
-    geometry = Geometry(TURN[::9], SHAPE, 100, pixel, pitch, axis, near, far, curved, centre=centre)
+    geometry = BeamGeometry(TURN[::9], SHAPE, 100, pixel, pitch, axis, near, far, curved, centre=centre)
     along = pitch * (np.arange(100) - (49.5 if axis is None else axis)) / far
     gamma = along if curved else np.arctan(along)
     s = near / pixel * np.sin(gamma)
@@ -70,7 +70,7 @@ def test_fan_rays_are_the_lines_they_should_be(curved, axis, centre):
 
 def test_columns_counted_to_the_left_are_the_same_rays_backwards():
     for distances in ({}, {"source_to_axis": 100.0, "source_to_detector": 150.0}):
-        one, other = (Geometry(TURN[:20], SHAPE, 90, axis=axis, reversed=left, **distances)
+        one, other = (BeamGeometry(TURN[:20], SHAPE, 90, axis=axis, reversed=left, **distances)
                       for axis, left in ((41.0, False), (48.0, True)))  # fmt: skip
         y = forward(projector(one), bumps())
         np.testing.assert_allclose(forward(projector(other), bumps())[:, ::-1], y, atol=1e-3 * float(y.max()))
@@ -86,7 +86,7 @@ def test_a_fan_against_astra(kind, error):
     projections, data = astra.create_sino(np.asarray(bumps()[..., 0]), astra.create_projector(kind, scanner, volume))
     astra.data2d.delete(projections)
     # ASTRA's source is below the image at angle 0, and its columns count to the left of our view.
-    geometry = Geometry(TURN + np.pi, SHAPE, columns, 1.0, pitch, None, near, far, reversed=True)
+    geometry = BeamGeometry(TURN + np.pi, SHAPE, columns, 1.0, pitch, None, near, far, reversed=True)
     y = np.asarray(forward(projector(geometry), bumps()))
     assert np.linalg.norm(y - data) <= error * np.linalg.norm(data)
 
@@ -105,7 +105,7 @@ SCANS = {
 def test_filtered_back_projection_of_a_fan(name):
     degrees, axis, least = SCANS[name]
     near, far, pitch, columns = 100.0, 160.0, 1.0, 120
-    geometry = Geometry(np.deg2rad(degrees), SHAPE, columns, 1.0, pitch, axis, near, far)
+    geometry = BeamGeometry(np.deg2rad(degrees), SHAPE, columns, 1.0, pitch, axis, near, far)
     transform = projector(geometry)
     y = jnp.asarray(fan(SIDE, geometry.angles, geometry.fan_angles, near), jnp.float32)
     reconstruction = fbp(transform, y, jnp.ones((len(degrees), 1)))
@@ -113,7 +113,7 @@ def test_filtered_back_projection_of_a_fan(name):
 
 
 def test_rays_that_were_not_measured_are_left_out_of_the_back_projection():
-    geometry = Geometry(TURN, SHAPE, 120, 1.0, 1.0, None, 100.0, 160.0)
+    geometry = BeamGeometry(TURN, SHAPE, 120, 1.0, 1.0, None, 100.0, 160.0)
     transform = projector(geometry)
     assert isinstance(transform, FanBeamTransform)
     y = jnp.asarray(fan(SIDE, TURN, geometry.fan_angles, 100.0), jnp.float32)
@@ -125,7 +125,7 @@ def test_rays_that_were_not_measured_are_left_out_of_the_back_projection():
 
 
 def test_weights_whiten_and_change_no_consistent_reconstruction():
-    transform = projector(Geometry(TURN[:30], SHAPE, 70))
+    transform = projector(BeamGeometry(TURN[:30], SHAPE, 70))
     root = jnp.asarray(np.random.default_rng(0).uniform(0.3, 2, (30, 70)), jnp.float32)
     weighted, mask = WeightedTransform(transform, root), jnp.ones((30, 1))
     y = forward(transform, bumps())
@@ -145,5 +145,5 @@ def test_weights_whiten_and_change_no_consistent_reconstruction():
 )
 def test_geometries_that_cannot_be_are_refused_in_one_line(settings, message):
     with pytest.raises(ValueError, match=message) as error:
-        projector(Geometry(TURN, SHAPE, 120, **settings))
+        projector(BeamGeometry(TURN, SHAPE, 120, **settings))
     assert "\n" not in str(error.value)

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scoreinv.operators.geometry import Geometry
+from scoreinv.operators.geometry import BeamGeometry
 from scoreinv.scans.fan_checks import checked_fan, end_difference
 from tests.scans.ellipses import fan
 
 SIDE, VIEWS, COLUMNS = 64, 90, 160
 TURN = 2 * np.pi * np.arange(VIEWS) / VIEWS
-BEAM = Geometry(TURN, (1, 1), COLUMNS, 1.0, 1.4, None, 100.0, 175.0)
+BEAM = BeamGeometry(TURN, (1, 1), COLUMNS, 1.0, 1.4, None, 100.0, 175.0)
 
 
 def measured(beam, noise=0.01):

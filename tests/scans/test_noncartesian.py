@@ -6,7 +6,7 @@ import pytest
 
 from scoreinv.operators import noncartesian
 from scoreinv.scans.kspace import KSpaceSettings
-from scoreinv.scans.noncartesian import noncartesian_scan
+from scoreinv.scans.trajectories import noncartesian_scan
 from tests.scans.test_kspace import complex_noise, disc, sensitivities
 
 pytest.importorskip("jax_finufft")

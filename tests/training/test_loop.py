@@ -15,7 +15,7 @@ import pytest
 
 from scoreinv import parallel
 from scoreinv.datasets.augmentation import Appearance
-from scoreinv.formats import priors
+from scoreinv.formats import prior_file
 from scoreinv.training import loop, monitor, throughput
 from scoreinv.training.batches import Batches, draw_from_pool
 from scoreinv.training.optimization import Descent, Schedule
@@ -55,7 +55,7 @@ def states(workdir):
 
 
 def delivered(workdir):
-    params, metadata = priors.read_prior(workdir / "prior.safetensors")
+    params, metadata = prior_file.read_prior(workdir / "prior.safetensors")
     return params["w"], metadata
 
 
@@ -103,11 +103,11 @@ def no_file(workdir):
 
 
 def an_older_file(workdir):
-    priors.save_prior(workdir / "prior.safetensors", {"w": np.zeros(3)}, {"kind": "toy", "step": 3})
+    prior_file.save_prior(workdir / "prior.safetensors", {"w": np.zeros(3)}, {"kind": "toy", "step": 3})
 
 
 def a_file_without_a_step(workdir):
-    priors.save_prior(workdir / "prior.safetensors", {"w": np.zeros(3)}, {"kind": "toy"})
+    prior_file.save_prior(workdir / "prior.safetensors", {"w": np.zeros(3)}, {"kind": "toy"})
 
 
 def a_damaged_file(workdir):
@@ -151,7 +151,7 @@ def test_rows_are_neither_lost_doubled_nor_glued_after_a_kill_and_a_damaged_chec
 
 
 def test_another_start_is_taken_from_a_file(tmp_path):
-    priors.save_prior(tmp_path / "start.safetensors", {"w": np.full(3, 7.0)}, {})
+    prior_file.save_prior(tmp_path / "start.safetensors", {"w": np.full(3, 7.0)}, {})
     train(tmp_path / "run", 1, init_from=str(tmp_path / "start.safetensors"))
     assert np.abs(states(tmp_path / "run")[1]["params"]["w"] - 7).max() < 0.2
 

@@ -22,7 +22,7 @@ from scoreinv.datasets.slices import Slice
 from scoreinv.datasets.views import Views
 from scoreinv.drivers.prepare import prepare
 from scoreinv.drivers.train import train
-from scoreinv.formats import priors
+from scoreinv.formats import prior_file
 from scoreinv.scans.intensity import IntensityScale
 from scoreinv.training import optimization
 from tests.training import tiny
@@ -70,7 +70,7 @@ def wait_for(path, process):
 
 
 def parameters(workdir):
-    return priors.read_prior(workdir / "prior.safetensors")[0]
+    return prior_file.read_prior(workdir / "prior.safetensors")[0]
 
 
 def assert_same(one, other):

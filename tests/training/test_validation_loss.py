@@ -8,7 +8,7 @@ import pytest
 from experiments import validation_loss
 from experiments.fast import write_prior
 from scoreinv import build
-from scoreinv.formats.priors import read_prior
+from scoreinv.formats.prior_file import read_prior
 from scoreinv.prior import Prior
 from scoreinv.sde import VESDE, VPSDE
 from tests.training import tiny
