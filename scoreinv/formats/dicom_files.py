@@ -4,6 +4,7 @@ import io
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -144,10 +145,14 @@ def stored_frames(path: Path) -> Iterator[np.ndarray]:
         except FileError:
             raise
         except Exception as error:
-            raise FileError(
-                f"cannot decode the pixels of {shown(path)}, transfer syntax {one_line(syntax.name, 60)!r} "
-                f"({reason(error)}); allowed: uncompressed, RLE, JPEG, JPEG-LS, JPEG 2000: convert it or copy it again"
-            ) from error
+            if syntax.is_compressed and not find_spec("libjpeg") and "JPEG 2000" not in syntax.name:
+                fix = "lossless JPEG and JPEG-LS need pip install 'scoreinv[jpeg]'"
+            else:
+                fix = (
+                    f"({reason(error)}); allowed: uncompressed, RLE, JPEG, JPEG-LS, JPEG 2000: convert or copy it again"
+                )
+            named = one_line(syntax.name, 60)
+            raise FileError(f"cannot decode the pixels of {shown(path)}, transfer syntax {named!r}; {fix}") from error
 
 
 def _load(path: Path, with_pixels: bool, only: list[str] | None = None) -> pydicom.Dataset:
