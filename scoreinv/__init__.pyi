@@ -4,6 +4,7 @@ from .baselines.direct import direct
 from .baselines.tv import tv
 from .baselines.wavelet import wavelet
 from .build.priors import load_prior
+from .citations import citation
 from .datasets.examples import brain_mri, head_ct
 from .evaluation.metrics import psnr, rmse, ssim
 from .operators.base import LinearOperator, Measurement, simulate
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "brain_mri",
     "cgls",
+    "citation",
     "ddnm",
     "dds",
     "diffpir",

@@ -119,9 +119,8 @@ def citation(method: str) -> str:
     Raises:
         ValueError: no such method.
 
-    Example:
-        >>> print(citation("dps").splitlines()[0])
-        @inproceedings{chung2023diffusion,
+    >>> print(scoreinv.citation("dps").splitlines()[0])
+    @inproceedings{chung2023diffusion,
     """
     if method not in WORKS:
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(sorted(WORKS))}")
