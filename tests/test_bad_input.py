@@ -138,7 +138,7 @@ MISTAKES = [
     ({"measurement": "scan_angles.npz"}, "angles"),
     ({"measurement": "scan_nothing.npz"}, "give kspace, or sinogram and angles"),
     ({"measurement": "scan_sinogram.npz", "prior": "complex.safetensors"}, "the prior has 2 channels, the image 1"),
-    ({"prior": "complex.safetensors"}, "has 1 channels, the prior 2"),
+    ({"prior": "complex.safetensors"}, "the prior has 2 channels, the image 1"),
     ({"prior": "brain"}, "unknown prior 'brain'"),
     ({"prior": "missing.safetensors"}, "does not exist"),
     ({"prior": "json.safetensors"}, "expected a prior written by"),

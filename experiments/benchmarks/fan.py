@@ -12,8 +12,8 @@ import astra
 import jax
 import jax.numpy as jnp
 import numpy as np
-from radon import interleaved_times, print_times, smooth_phantom
 
+from experiments.benchmarks.radon import interleaved_times, print_times, smooth_phantom
 from scoreinv.operators.geometry import BeamGeometry, projector
 
 NEAR, FAR = 2.0, 3.0  # source to axis and to detector, in sides of the image

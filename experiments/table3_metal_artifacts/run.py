@@ -23,7 +23,7 @@ from configs import mar_demo, train_body_ct
 from experiments import fast
 from scoreinv import build, compilation_cache
 from scoreinv.build.comparison import choose_slices, fitting_prior
-from scoreinv.build.plan import with_method
+from scoreinv.build.tasks import Task
 from scoreinv.drivers import reconstruct
 from scoreinv.drivers.evaluate import settings_of
 from scoreinv.evaluation import metrics
@@ -34,6 +34,7 @@ from scoreinv.evaluation.tables import aligned, frame, labels_of, markdown, summ
 from scoreinv.formats.files import write_atomically
 from scoreinv.operators.mar import remove_metal
 from scoreinv.prior import Prior
+from scoreinv.scans.scan import Scan
 
 # Three implants in a body 380 mm wide, by what the projection loses to them.
 SIZES: dict[str, dict[str, Any]] = {
@@ -54,6 +55,7 @@ def configuration(size: str, split: str, count: int) -> ConfigDict:
         config.data[field] = data[field]
     config.evaluate.update({"split": split, "slices": count})
     config.sampler.samples = 2
+    config.interval.draws = 0  # what is compared are images
     return config
 
 
@@ -78,14 +80,6 @@ def scores(image, truth, metal) -> dict[str, str]:
     return {name: f"{float(getattr(metrics, name)(*pair)):.6g}" for name in METRICS}
 
 
-def methods_of(config: ConfigDict, prior: Prior) -> dict[str, Callable]:
-    """The baselines, the sampler as `scoreinv`, and the entries of `config.methods`."""
-    methods = reconstruct.methods_of(config, prior)
-    for name in config.methods:
-        methods[name] = reconstruct.methods_of(with_method(config, name), prior)["scoreinv"]
-    return methods
-
-
 def run(config: ConfigDict, size: str, prior: Prior, methods: Mapping[str, Callable], workdir: Path) -> None:
     """Completes the rows of one size of implant, and draws its first slice."""
     slices = choose_slices(config, config.evaluate.split, config.evaluate.slices)
@@ -103,11 +97,14 @@ def run(config: ConfigDict, size: str, prior: Prior, methods: Mapping[str, Calla
                 continue
             key = jax.random.fold_in(jax.random.key(config.seed), index)
             scan = measure(key, jnp.asarray(slices.images[index]))
-            results = {"uncorrected": reconstruct.Result(scan.uncorrected, None, 0, 0.0)}
-            results |= {method: reconstruct_one(scan.measurement, bar) for method, reconstruct_one in methods.items()}
+            results = {"uncorrected": reconstruct.Result(scan.uncorrected, 0, 0.0)}
+            task = Task(Scan(size, scan.measurement))
+            results |= {method: reconstruct_one(task, bar) for method, reconstruct_one in methods.items()}
             if not (workdir / f"{size}.png").exists():
                 images = {method: result.mean for method, result in results.items()}
-                figure = panel(images, scan.truth, results["scoreinv"].std, metal=scan.metal, title=f"{size} implant")
+                made = results["scoreinv"].made
+                std = None if made is None else made.std
+                figure = panel(images, scan.truth, std, metal=scan.metal, title=f"{size} implant")
                 write_atomically(workdir / f"{size}.png", figure.savefig)
             file.append(
                 [
@@ -160,7 +157,7 @@ def main(argv: list[str] | None = None) -> None:
                 shrink(config, workdir / "phantoms")
             # One set of methods, so that every size runs the same compiled programs.
             prior = prior or fitting_prior(config, (config.data.size, config.data.size, 1))
-            methods = methods or methods_of(config, prior)
+            methods = methods or reconstruct.methods_of(config, prior)
             run(config, size, prior, methods, workdir)
         summary(workdir)
     except (ValueError, OSError) as error:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import flax.traverse_util
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jaxtyping import Array, Float
@@ -239,6 +240,6 @@ def _figure(task: Task, results: dict[str, Result], path: Path) -> None:
     images = {name: result.mean for name, result in results.items()}
     made = results["scoreinv"].made
     assert made is not None
-    interval = made.interval and (made.interval.level, made.interval.half_width)
+    interval = made.interval and (made.interval.level, jnp.asarray(made.interval.half_width, jnp.float32))
     shown: dict[str, Any] = {"interval": interval, "flagged": made.on_prior, "metal": task.metal, "title": task.name}
     panel(images, task.truth, made.std, **shown).savefig(path)

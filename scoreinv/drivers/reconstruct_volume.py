@@ -96,10 +96,9 @@ def _array(path: Path, task: VolumeTask) -> np.memmap:
 
 def _program(config, prior: Prior, task: VolumeTask) -> Callable[[Window, int], tuple[dict[str, np.ndarray], float]]:
     """(a window, its length) -> its slices' maps [length, H, W, C] in [0, 1], and the seconds a slice took."""
-    make, settings = build.sampler(config.sampler)
+    make, settings = _sampler(config, task)
     samples, quantiles = config.sampler.samples, tuple(config.sampler.quantiles)
-    size = min(samples, config.sampler.batch_size * jax.local_device_count())
-    tau = config.volume.coupling or np.inf
+    tau, start = config.volume.coupling or np.inf, jax.jit(make.start)
 
     def draw(shared, key):
         prior, settings, block = shared
@@ -108,17 +107,25 @@ def _program(config, prior: Prior, task: VolumeTask) -> Callable[[Window, int], 
     run = parallel.compiled_once(draw)
 
     def reconstruct(window: Window, length: int):
-        block = _block(task, window, length, tau)
+        slices = [task.measured(window.first + i)[0] for i in range(length)]
+        shared = (prior, settings | {"first": jnp.stack([start(one) for one in slices])}, _block(task, slices, tau))
+        at_once = build.draws_at_once(config.sampler.batch_size, (length * task.shape[0], *task.shape[1:]))
+        size = min(samples, at_once * jax.local_device_count())
         # Keys of the window, so that it is the same whatever was done before it.
         keys = api.draw_keys(config.seed + window.kept[0], -(-samples // size) * size)
         drawn, seconds = [], 0.0
-        for start in range(0, samples, size):
-            images, spent = run((prior, settings, block), keys[start : start + size])
+        for first in range(0, samples, size):
+            images, spent = run(shared, keys[first : first + size])
             drawn.append(images)
             seconds += spent
         return _maps(np.asarray(jnp.concatenate(drawn)[:samples]), quantiles), seconds / length
 
     return reconstruct
+
+
+def _sampler(config, task: VolumeTask) -> tuple[build.Sampler, dict[str, Any]]:
+    """The sampler, its settings derived from the slice in the middle."""
+    return build.sampler(config.sampler, task.measured(len(task.indices) // 2)[0])
 
 
 def _maps(draws: Float[np.ndarray, "K slices H W C"], levels: Sequence[float]) -> dict[str, np.ndarray]:
@@ -127,9 +134,8 @@ def _maps(draws: Float[np.ndarray, "K slices H W C"], levels: Sequence[float]) -
     return dict(zip(MAPS, (draws.mean(0), draws.std(0, ddof=min(1, len(draws) - 1)), low, high), strict=True))
 
 
-def _block(task: VolumeTask, window: Window, length: int, tau: float) -> Measurement:
-    """The measurement of a window's slices as one."""
-    slices = [task.measured(window.first + i)[0] for i in range(length)]
+def _block(task: VolumeTask, slices: Sequence[Measurement], tau: float) -> Measurement:
+    """The measurements of a window's slices as one."""
     y = jnp.stack([one.y for one in slices])
     mask = jnp.stack([jnp.broadcast_to(one.operator.mask, one.y.shape) for one in slices])
     transforms = [one.operator.transform for one in slices]
@@ -141,7 +147,7 @@ def _block(task: VolumeTask, window: Window, length: int, tau: float) -> Measure
 def _complete(workdir: Path, task: VolumeTask, plan: Sequence[Window], length: int, config, arrays, run) -> list[dict]:
     """Every slice's row; what is missing is computed here, or awaited where another process has taken it on."""
     file = ResultFile(workdir / "volume.csv", COLUMNS)
-    make, settings = build.sampler(config.sampler)
+    make, settings = _sampler(config, task)
     calls = config.sampler.samples * build.network_calls(make, settings)
     with file.claims() as claims, tqdm(total=len(task.indices), desc=task.name, unit="slice") as bar:
         while missing := [w for w in plan if not _done(file, task) >= {task.indices[i] for i in w.kept}]:

@@ -10,7 +10,7 @@ import pytest
 
 from configs import default
 from scoreinv.build.volume_tasks import of_slices, parse_slices
-from scoreinv.drivers import volume as driver
+from scoreinv.drivers import reconstruct_volume as driver
 from scoreinv.drivers.reconstruct_volume import reconstruct_volume, windows
 from scoreinv.formats.volume import Geometry
 

@@ -222,7 +222,7 @@ def test_matlab_version_5_as_scipy_reads_it(tmp_path, compressed):
     others = {"scan": fields, "text": "abc", "cell": np.array([1, "a"], object), "empty": np.zeros((0, 3))}
     scipy_io.savemat(tmp_path / "a.mat", arrays | others, do_compression=compressed)
     found, expected = read_arrays(tmp_path / "a.mat"), scipy_io.loadmat(tmp_path / "a.mat")
-    assert set(found) == {*arrays, "scan/image", "empty"}
+    assert set(found) == {*arrays, "scan/image", "scan/deep/x", "empty"}
     for name in arrays:
         np.testing.assert_array_equal(found[name], expected[name])
         assert found[name].dtype == expected[name].dtype
