@@ -16,4 +16,5 @@ def get_config():
     config.parts.mri_8x.operator.acceleration = (8.0,)
     config.parts.ct = ct_demo.get_config()
     config.parts.head = head_ct_demo.get_config()
+    config.parts.head.interval.draws = 0  # the draws of the posterior would double the minutes of the whole demo
     return config
