@@ -145,7 +145,7 @@ def stored_frames(path: Path) -> Iterator[np.ndarray]:
         except FileError:
             raise
         except Exception as error:
-            if syntax.is_compressed and not find_spec("libjpeg") and "JPEG 2000" not in syntax.name:
+            if "JPEG" in syntax.name and "2000" not in syntax.name and not find_spec("libjpeg"):
                 fix = "lossless JPEG and JPEG-LS need pip install 'scoreinv[jpeg]'"
             else:
                 fix = (
