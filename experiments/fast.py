@@ -66,7 +66,7 @@ def shrink(config, folder: Path):
     for part in config.parts.values():
         shrink(part, folder)
     config.prior = str(folder / "prior.safetensors")
-    config.data.update({"folders": (str(folder / "volumes"),), "size": SIDE, "intensity": "none"})
+    config.data.update({"folders": (str(folder / "volumes"),), "packed": "", "size": SIDE, "intensity": "none"})
     config.data.update({"subject_pattern": r"(sub-\d+)", "validation_fraction": 0.0, "test_fraction": 0.0})
     config.data.update({"validation_subjects": SUBJECTS["validation"], "test_subjects": SUBJECTS["test"]})
     config.operator.full_views = config.operator.full_views and 96

@@ -1,6 +1,6 @@
-"""Fan-beam transform: time and agreement with ASTRA (CPU) on one geometry, in one interleaved run.
+"""fan.py, the fan-beam transform: time and agreement with ASTRA (CPU) on one geometry, in one interleaved run.
 
-    python experiments/benchmarks/fan.py [--size 512] [--views 720] [--columns 900] [--rounds 3]
+    python -m experiments.benchmarks.fan [--size 512] [--views 720] [--columns 900] [--rounds 3]
 
 Every round times each function once; the table gives the fastest and the median round. ASTRA has no filtered
 back-projection of fans on CPUs: in its column stands its back-projection alone.
@@ -8,7 +8,6 @@ back-projection of fans on CPUs: in its column stands its back-projection alone.
 
 import argparse
 
-import astra
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +39,9 @@ def scoreinv_functions(transform, image, y):
 
 
 def astra_functions(kind: str, scanner: BeamGeometry, x: np.ndarray):
-    """ASTRA's CPU algorithms, data in its own memory, and its sinogram."""
+    """ASTRA's CPU algorithms, data in its own memory, and what gives its sinogram."""
+    import astra
+
     volume = astra.create_vol_geom(*x.shape)
     fan = astra.create_proj_geom(
         "fanflat",
@@ -64,7 +65,7 @@ def astra_functions(kind: str, scanner: BeamGeometry, x: np.ndarray):
         "adjoint": algorithm("BP", ReconstructionDataId=result),
         "FBP": algorithm("BP", ReconstructionDataId=result),
     }
-    return {name: lambda i=i: astra.algorithm.run(i) for name, i in steps.items()}, sinogram
+    return {name: lambda i=i: astra.algorithm.run(i) for name, i in steps.items()}, lambda: astra.data2d.get(sinogram)
 
 
 def main() -> None:
@@ -83,7 +84,7 @@ def main() -> None:
     for kind in ("line_fanflat", "strip_fanflat"):
         functions, sinogram = astra_functions(kind, scanner, np.asarray(image[..., 0]))
         functions["forward"]()
-        theirs = astra.data2d.get(sinogram)
+        theirs = sinogram()
         theirs *= float(np.vdot(theirs, y) / np.vdot(theirs, theirs)) if kind.startswith("strip") else 1
         print(f"{kind}: {np.linalg.norm(theirs - y) / np.linalg.norm(y):.2%} from ours")
         packages[f"ASTRA {kind}"] = functions

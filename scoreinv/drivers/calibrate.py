@@ -117,7 +117,9 @@ def read_case(path: Path) -> coverage.Case:
 def table(reports: dict[str, dict]) -> str:
     """The coverage of every task as Markdown: a row for each group of pixels and nominal level."""
     levels = list(next(iter(reports.values()))["corrected"])
-    lines = [["task", "pixels", *(f"{100 * level:g} %, {how}" for how in ("drawn", "corrected") for level in levels)]]
+    lines = [
+        ["task", "pixels", *(f"{100 * float(level):g} %, {how}" for how in ("drawn", "corrected") for level in levels)]
+    ]
     for task, found in reports.items():
         for group in found["corrected"][levels[0]]:
             values = [found[how][level].get(group) for how in ("as drawn", "corrected") for level in levels]
