@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 from jaxtyping import install_import_hook
@@ -15,6 +16,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 # Workers share it: a program that one of them reads half-written is compiled once more. JAX keeps none that took less
 # than a second by itself; most here do.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which tests send and children inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Not the pytrees (sde, operators, prior): JAX builds those with placeholders for their arrays.
 ROOMS = ("samplers", "baselines", "training.losses", "evaluation", "datasets", "formats", "scans", "simulation")
