@@ -34,6 +34,14 @@ def test_corrections_are_fitted_kept_and_applied(config, tmp_path):
     assert calibrate(config, tmp_path) == found
     assert [path.stat().st_mtime_ns for path in paths] == kept
 
+    other = config.copy_and_resolve_references()
+    other.seed = 1
+    with pytest.raises(ValueError, match="seed was 0, is 1"):
+        calibrate(other, tmp_path)
+    paths[0].write_bytes(paths[0].read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"expected draws of a slice by --mode=calibrate: copy the file again"):
+        calibrate(config, tmp_path)
+
     config.interval.correction = str(tmp_path / "intervals.json")
     assert build.correction(config.interval, "", "4x") == found["4x"]
     assert build.correction(config.interval, "", "9x") == found["any"]

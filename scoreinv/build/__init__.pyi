@@ -1,7 +1,7 @@
 from .corrections import correction, correction_file
 from .datasets import (
     SOURCES,
-    describe,
+    nothing_in,
     read_slices,
     read_volumes,
     split_slices,
@@ -75,7 +75,6 @@ __all__ = [
     "correction",
     "correction_file",
     "default_settings",
-    "describe",
     "draws_at_once",
     "fit_channels",
     "holds_metal",
@@ -85,6 +84,7 @@ __all__ = [
     "model",
     "network_calls",
     "noise_in_image",
+    "nothing_in",
     "operators",
     "posterior_sampler",
     "prior_from",

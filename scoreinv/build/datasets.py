@@ -115,7 +115,20 @@ def _not_empty(items: Iterable[Slice], data, split: str) -> Iterator[Slice]:
         yield item
         count += 1
     if not count:
-        raise ValueError(f"no subject of {describe(data)} falls into split {split!r}; add volumes or name subjects")
+        raise ValueError(nothing_in(data, split))
+
+
+def nothing_in(data, split: str) -> str:
+    """Why a split has no slice, and the usual fix."""
+    if data.packed:
+        return f"{data.packed!r} holds no slice of split {split!r}; prepare more volumes or name subjects"
+    inside = {volume.subject for volume in volumes(data) if splits(data).of(volume.subject) == split}
+    if not inside:
+        return f"no subject of {describe(data)} falls into split {split!r}; add volumes or name subjects"
+    return (
+        f"no slice is left of the {len(inside)} subjects of split {split!r}: less than data.min_foreground="
+        f"{data.min_foreground:g} of each lies above data.foreground_threshold={data.foreground_threshold:g}; lower one"
+    )
 
 
 def describe(data) -> str:

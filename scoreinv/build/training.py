@@ -89,7 +89,7 @@ def _stream(config, count: int, look: Appearance) -> Batches:
     data, devices, steps = config.data, jax.local_device_count(), config.train.steps_per_call
     slices = random_access(datasets.read_slices(data, "train"))
     if not len(slices):
-        raise ValueError(f"no subject of {datasets.describe(data)} falls into split 'train'; add volumes or subjects")
+        raise ValueError(datasets.nothing_in(data, "train"))
     logging.info("%d training slices, streamed", len(slices))
     processes = {"process": jax.process_index(), "processes": jax.process_count()}
     stream = Stream(devices * steps * count, data.crop, data.threads, config.seed, **processes)

@@ -32,7 +32,8 @@ TRAINING_FIELDS = (
         Field("format", "array_record", "array_record: a dataset, stays on disk; npz: read whole",
               choices=("array_record", "npz"), modes=only("prepare")),
         Field("key", "", "the array to take from HDF5 and npz files, the series of a DICOM folder (number, UID, "
-              "description, or attributes as 'EchoTime=20'); empty: the only one there",
+              "description, or attributes as 'EchoTime=20'), the volume of a 4-D NIfTI (number from 0); empty: the "
+              "only one there",
               modes=only("reconstruct", READING), when=VOLUMES),
         Field("slice_axis", "", "axis of an array's slices, or plane that a volume in space is cut in; empty: as it "
               "was acquired", choices=("", "0", "1", "2", "axial", "coronal", "sagittal"),

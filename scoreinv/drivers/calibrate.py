@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,12 +15,21 @@ from tqdm import tqdm
 from scoreinv import build
 from scoreinv.build.comparison import choose_slices, fitting_prior
 from scoreinv.evaluation import conformal, coverage
+from scoreinv.evaluation.rows import claim_settings, digest
 from scoreinv.evaluation.subset import Subset
 from scoreinv.evaluation.tables import markdown
 from scoreinv.evaluation.uncertainty import draw
 from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import reading
+from scoreinv.formats.numpy_arrays import open_npz
 from scoreinv.operators.base import LinearOperator, block_mean, forward_model, simulate
+from scoreinv.prior import Prior
 
+CASE = "draws of a slice by --mode=calibrate"
+SECTIONS = ("seed", "operator", "sampler", "interval", "data")
+# Named by folders of draws, or about what is done with an interval.
+FREE = ("operator.acceleration", "operator.views", "interval.correction", "interval.level", "interval.contrast",
+        "interval.area")  # fmt: skip
 Cases = dict[str, list[coverage.Case]]
 
 
@@ -37,13 +47,17 @@ def calibrate(config, workdir: Path) -> dict[str, conformal.Correction]:
         The corrections by operator.
 
     Raises:
-        ValueError: anything wrong with the input, or fewer than 3 subjects.
+        ValueError: anything wrong with the input, fewer than 3 subjects, or a work directory of another seed, sampler,
+            prior or data.
     """
     sets = {split: choose_slices(config, split, config.calibrate.slices) for split in config.calibrate.splits}
     subjects = {name[0] for chosen in sets.values() for name in chosen.names}
+    shape = (config.data.size, config.data.size, 1)
+    prior = fitting_prior(config, shape)
     if len(subjects) < 3:
         raise ValueError(f"{len(subjects)} validation subjects; give at least 3, better 20 (calibrate.splits, data)")
-    cases = cases_of(config, workdir / "draws", sets)
+    claim_settings(workdir / "calibrate.json", _settings_of(config, prior))
+    cases = cases_of(config, prior, workdir / "draws", sets)
     return conclude(config, workdir, cases)
 
 
@@ -62,10 +76,17 @@ def conclude(config, workdir: Path, cases: Cases) -> dict[str, conformal.Correct
     return corrections
 
 
-def cases_of(config, folder: Path, sets: dict[str, Subset]) -> Cases:
+def _settings_of(config, prior: Prior) -> dict[str, Any]:
+    """All that decides what is drawn of a slice, flat."""
+    nested = {name: value for name, value in config.to_dict().items() if name in SECTIONS}
+    flat = flax.traverse_util.flatten_dict(nested, sep=".") | {"prior": digest(prior)}
+    return {name: value for name, value in flat.items() if name not in FREE}
+
+
+def cases_of(config, prior: Prior, folder: Path, sets: dict[str, Subset]) -> Cases:
     """Draws of every slice under every operator, kept in files, as what calibration counts."""
     shape = (config.data.size, config.data.size, 1)
-    prior, key = fitting_prior(config, shape), jax.random.key(config.seed)
+    key = jax.random.key(config.seed)
     cases: Cases = {}
     for task, operator in build.operators(config.operator, shape, key):
         fine: Any = forward_model(operator.transform, config.operator.oversample)
@@ -110,7 +131,7 @@ def _program(config, operator: LinearOperator):
 
 def read_case(path: Path) -> coverage.Case:
     """A slice of the folder of draws."""
-    with np.load(path, allow_pickle=False) as file:
+    with reading(path, CASE), open_npz(path, expected=CASE) as file:
         return coverage.case(str(file["subject"]), file["truth"], file["image"], file["draws"])
 
 

@@ -30,7 +30,7 @@ def prepare(config, workdir: Path) -> Path:
     subjects = {volume.subject for volume in volumes}
     counts = {split: sum(split_of(subject) == split for subject in subjects) for split in SPLITS}
     if not counts["train"]:
-        raise ValueError(f"no subject of {build.describe(data)} falls into split 'train'; add volumes")
+        raise ValueError(build.nothing_in(data, "train"))
     logging.info("subjects: %s", ", ".join(f"{count} {split}" for split, count in counts.items()))
     path = write(volumes, data, workdir)
     logging.info("wrote %s; train on it with --config.data.packed=%s", path, path)

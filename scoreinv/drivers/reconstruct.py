@@ -23,6 +23,7 @@ from scoreinv.evaluation.conformal import ANY
 from scoreinv.evaluation.figures import panel
 from scoreinv.evaluation.rows import claim_settings, digest
 from scoreinv.formats.files import add_arrays, write_atomically
+from scoreinv.formats.records import read_rows
 from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.prior import Prior
 from scoreinv.scans.scan import Scan
@@ -104,7 +105,7 @@ def settings_of(name: str, config, prior: Prior, tasks: list[Task]) -> dict[str,
 def _finished(workdir: Path) -> list[dict[str, Any]]:
     """The rows of tasks that are done."""
     path = workdir / "metrics.json"
-    return json.loads(path.read_text()) if path.exists() else []
+    return read_rows(path, "the rows of a reconstruction") if path.exists() else []
 
 
 def _write(workdir: Path, task: Task, results: dict[str, Result], rows: list[dict[str, Any]]) -> None:

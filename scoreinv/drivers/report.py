@@ -1,7 +1,6 @@
 """Report driver: one self-contained HTML page of what a work directory holds, to be opened without a network."""
 
 import base64
-import csv
 import json
 import zlib
 from pathlib import Path
@@ -13,10 +12,12 @@ from absl import logging
 from jaxtyping import Float
 
 from scoreinv.formats.files import write_atomically
-from scoreinv.formats.guard import FileError, shown
+from scoreinv.formats.guard import FileError, read_bytes, read_text, shown
 from scoreinv.formats.images import read_image
+from scoreinv.formats.records import csv_rows, read_rows
 
 PAGE = Path(__file__).with_name("report.html")
+TABLE = "a table of results"
 TABLES = ("volume.csv", "evaluate.csv", "sweep.csv")
 IMAGE, OVERLAYS = "image", ("std", "interval", "error", "trust", "prior-share")
 LEVELS = 2**16 - 1
@@ -92,18 +93,18 @@ def _packed(name: str, values: Float[np.ndarray, "slices H W"], unit: str, kind:
 
 
 def _table(path: Path, workdir: Path) -> dict[str, Any]:
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    return {"name": str(path.relative_to(workdir)), "columns": rows[0] if rows else [], "rows": rows[1:]}
+    rows = csv_rows(read_text(path, TABLE, whole_lines=True), path, TABLE)
+    columns = list(rows[0]) if rows else []
+    return {"name": str(path.relative_to(workdir)), "columns": columns, "rows": [list(row.values()) for row in rows]}
 
 
 def _metrics(path: Path) -> dict[str, Any]:
-    rows = json.loads(path.read_text())
+    rows = read_rows(path, TABLE)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [["" if row.get(name) is None else str(row[name]) for name in columns] for row in rows]
     return {"name": path.name, "columns": columns, "rows": cells}
 
 
 def _picture(path: Path, workdir: Path) -> dict[str, Any]:
-    source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    source = "data:image/png;base64," + base64.b64encode(read_bytes(path, "a picture")).decode()
     return {"name": str(path.relative_to(workdir)), "source": source}

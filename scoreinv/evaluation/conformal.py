@@ -17,12 +17,15 @@ from jaxtyping import Array, Float
 from scipy import ndimage
 
 from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import reading
+from scoreinv.formats.records import read_json
 
 Values = Float[np.ndarray, "*shape"] | Float[Array, "*shape"]
 Pixels = Float[np.ndarray, "_"]  # of any number
 # A subject's absolute errors and the spreads at the same pixels.
 Scores = tuple[Pixels, Pixels]
 
+CORRECTIONS = "corrections of intervals that --mode=calibrate writes"
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 EDGES = (0.01, 0.02, 0.04, 0.08)  # between classes of spread, in the unit of the image
 ANY = "any"  # the task whose correction serves tasks that have none
@@ -177,17 +180,13 @@ def load(path: Path) -> dict[str, Correction]:
     Raises:
         ValueError: no such file, or another content.
     """
-    try:
-        content = json.loads(path.read_text())
+    content = read_json(path, CORRECTIONS)
+    with reading(path, CORRECTIONS):
         return {task: _correction(**fields) for task, fields in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{str(path)!r} holds no corrections of intervals ({reason}); write it with --mode=calibrate"
-        ) from error
 
 
 def _correction(fitted_on, subjects, levels, edges, factors) -> Correction:
     if len(factors) != len(levels) or any(len(row) != len(edges) + 1 for row in factors):
         raise ValueError(f"{len(levels)} levels and {len(edges)} edges do not fit the factors")
-    return Correction(fitted_on, int(subjects), tuple(levels), tuple(edges), tuple(map(tuple, factors)))
+    rows = tuple(tuple(float(factor) for factor in row) for row in factors)
+    return Correction(str(fitted_on), int(subjects), tuple(map(float, levels)), tuple(map(float, edges)), rows)

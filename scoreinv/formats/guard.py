@@ -241,10 +241,25 @@ def read_text(path: str | Path, expected: str, whole_lines: bool = False) -> str
     Raises:
         ValueError: missing, too large or not text.
     """
+    data = read_bytes(path, expected)
+    with reading(path, expected):
+        return (data[: data.rfind(b"\n") + 1] if whole_lines else data).decode("utf-8-sig")
+
+
+def read_bytes(path: str | Path, expected: str, largest: int = MAX_TEXT_BYTES) -> bytes:
+    """All of a file.
+
+    Args:
+        path: the file.
+        expected: what it has to be, for the message.
+        largest: number of bytes.
+
+    Raises:
+        ValueError: missing or too large.
+    """
     path = check_file(path, expected)
     with reading(path, expected):
         size = path.stat().st_size
-        if size > MAX_TEXT_BYTES:
-            raise FileError(f"{shown(path)} has {size} bytes; expected {expected}, at most {MAX_TEXT_BYTES} bytes")
-        data = path.read_bytes()
-        return (data[: data.rfind(b"\n") + 1] if whole_lines else data).decode("utf-8-sig")
+        if size > largest:
+            raise FileError(f"{shown(path)} has {size} bytes; expected {expected}, at most {largest} bytes")
+        return path.read_bytes()

@@ -28,14 +28,14 @@ TINY = 16
 EXPECTED = "an image: NIfTI, DICOM, MGH, npy, npz, HDF5, .mat or a gray picture"
 
 
-def read_image(path: str | Path, key: str = "", index: int = 0, slices: str = "") -> Volume:
+def read_image(path: str | Path, key: str = "", slices: str = "") -> Volume:
     """Reads an image file, or a folder holding DICOM files.
 
     Args:
         path: NIfTI, Analyze, MGH, DICOM, npy, npz, HDF5, MATLAB or picture file; a folder of DICOM files, a DICOMDIR.
         key: the array to take from an npz, HDF5 or MATLAB file, the series of a folder (its number, UID or
-            description, or attributes as "EchoTime=20"); empty: the only one there.
-        index: the volume to take from a 4-D NIfTI file.
+            description, or attributes as "EchoTime=20"), the volume of a 4-D NIfTI file (its number from 0); empty: the
+            only one there, of a 4-D file the first.
         slices: along which axis an array has its slices: "0", "1" or "2"; or how a volume in space is cut: "axial",
             "coronal" or "sagittal". Empty: as it was acquired; of an array the first axis, unless it is plain that its
             last or second is meant.
@@ -52,7 +52,7 @@ def read_image(path: str | Path, key: str = "", index: int = 0, slices: str = ""
         raise FileError(f"unknown slice axis {slices!r}; choose one of {', '.join((*AXES, *PLANES))}")
     if not path.exists():
         raise FileError(f"image file {shown(path)} does not exist; check the path")
-    return _checked(path, lambda: _read(path, key, index, slices))
+    return _checked(path, lambda: _read(path, key, slices))
 
 
 def read_series(files: Sequence[Path], key: str = "", slices: str = "") -> Volume:
@@ -93,13 +93,15 @@ def _without_nan(path: Path, volume: Volume) -> Volume:
     return dataclasses.replace(volume, notes=(*volume.notes, f"NaN outside of the object is background ({lowest:g})"))
 
 
-def _read(path: Path, key: str, index: int, slices: str) -> Volume:
+def _read(path: Path, key: str, slices: str) -> Volume:
     name = path.name.lower()
     if path.is_dir() or path.name == "DICOMDIR":
         folder = path if path.is_dir() else path.parent
         return read_dicom(find_dicom(folder), folder, key, _plane(path, slices))
     if name.endswith(nifti.SUFFIXES):
-        return nifti.read_nifti(path, index, _plane(path, slices))
+        return nifti.read_nifti(path, key, _plane(path, slices))
+    if key and name.endswith((".npy", *pictures.SUFFIXES)):
+        raise FileError(f"data.key={key!r}, but {shown(path)} holds one array without a name; leave data.key out")
     if name.endswith(".npy"):
         return _from_array(read_npy(path), path, slices)
     if name.endswith(".npz"):

@@ -1,6 +1,7 @@
 """NIfTI, Analyze and FreeSurfer's MGH by nibabel: read slice by slice within bounds, NIfTI written."""
 
 import gzip
+import io
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _KINDS: tuple[Any, ...] = (
 _HEADER_BYTES = 2**24
 
 
-def read_nifti(path: Path, index: int = 0, plane: str = "") -> Volume:
+def read_nifti(path: Path, key: str = "", plane: str = "") -> Volume:
     """Reads a NIfTI, Analyze or MGH file.
 
     A file does not tell its modality: its values come as stored, those of padding outside a CT scanner's field of view
@@ -34,7 +35,7 @@ def read_nifti(path: Path, index: int = 0, plane: str = "") -> Volume:
 
     Args:
         path: the file, or either of a pair of .hdr and .img.
-        index: the volume to take from a 4-D file.
+        key: number of the volume to take from a 4-D file, from 0; empty: the first one.
         plane: as in `volume.layout`.
 
     Returns:
@@ -45,12 +46,15 @@ def read_nifti(path: Path, index: int = 0, plane: str = "") -> Volume:
     """
     with ExitStack() as opened:
         image, streams = _load(path, opened)
-        return _volume(path, image, streams, index, plane)
+        return _volume(path, image, streams, key, plane)
 
 
-def _volume(path: Path, image: Any, streams: list[Bounded], index: int, plane: str) -> Volume:
+def _volume(path: Path, image: Any, streams: list[Bounded], key: str, plane: str) -> Volume:
     """One volume of an image, read plane by plane."""
-    shape, notes = _shape(image, index, path), []
+    shape, count = _shape(image, path)
+    index, notes = _chosen(key, count, path)
+    if not _is_oriented(image):
+        notes.append("the file says no orientation: its axes are taken to run from the patient's right, back and feet")
     if image.dataobj.dtype.kind == "c":
         notes.append("complex values, their magnitude is taken")
     elif image.dataobj.dtype.kind not in "iuf":
@@ -80,14 +84,15 @@ def _load(path: Path, opened: ExitStack) -> tuple[Any, list[Bounded]]:
     holders = kind.filespec_to_file_map(str(path))
     streams: dict[str, Bounded] = {}
     for holder in holders.values():
+        if holder is holders.get("mat"):
+            holder.fileobj = io.BytesIO()  # SPM's orientation, which scipy would inflate without a bound: not read
+            continue
         if not Path(holder.filename).is_file():
-            if holder is holders.get("mat"):
-                continue
             raise FileError(f"{shown(path)} needs {Path(holder.filename).name!r} beside it; copy both files")
         if holder.filename not in streams:
             streams[holder.filename] = _stream(Path(holder.filename), opened)
         holder.fileobj = streams[holder.filename]
-    return kind.from_file_map({k: h for k, h in holders.items() if h.fileobj}, mmap=False), list(streams.values())
+    return kind.from_file_map(holders, mmap=False), list(streams.values())
 
 
 def _kind(path: Path, opened: ExitStack) -> Any:
@@ -116,16 +121,31 @@ def _stream(path: Path, opened: ExitStack) -> Bounded:
     return Bounded(stream, path, _HEADER_BYTES, max(inflated_bytes(path), path.stat().st_size))
 
 
-def _shape(image, index: int, path: Path) -> tuple[int, int, int]:
-    """The shape [i, j, k] of the one volume that is taken."""
+def _is_oriented(image: Any) -> bool:
+    """Whether a file says where its axes point: Analyze's header does not, that of NIfTI may not."""
+    if isinstance(image, nibabel.Nifti1Pair):
+        return bool(image.header["sform_code"] or image.header["qform_code"])
+    return not isinstance(image, nibabel.AnalyzeImage)
+
+
+def _shape(image, path: Path) -> tuple[tuple[int, int, int], int]:
+    """The shape [i, j, k] of a volume, and how many volumes there are."""
     shape = tuple(int(side) for side in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) not in (2, 3, 4):
         raise FileError(f"{shown(path)} has shape {shape}; allowed: [x, y], [x, y, z] or [x, y, z, volume]: reshape it")
-    if len(shape) == 4 and not -shape[3] <= index < shape[3]:
-        raise FileError(f"{shown(path)} has no volume {index}; allowed: 0 to {shape[3] - 1}: change the index")
-    return shape[0], shape[1], shape[2] if len(shape) > 2 else 1
+    return (shape[0], shape[1], shape[2] if len(shape) > 2 else 1), shape[3] if len(shape) > 3 else 1
+
+
+def _chosen(key: str, count: int, path: Path) -> tuple[int, list[str]]:
+    """The number of the volume that a key names, and what is to be said about it."""
+    index = int(key) if key.isdecimal() and len(key) < 9 else -1
+    if key and not 0 <= index < count:
+        allowed = f"numbers of its {count} volumes, 0 to {count - 1}" if count > 1 else "none, it holds one volume"
+        raise FileError(f"data.key={key!r} names no volume of {shown(path)}; allowed: {allowed}: change data.key")
+    note = f"volume {max(index, 0)} of {count} is taken" + ("" if key else "; data.key chooses another by its number")
+    return max(index, 0), [note] if count > 1 else []
 
 
 def _plane(image, k: int, index: int) -> np.ndarray:
@@ -133,8 +153,6 @@ def _plane(image, k: int, index: int) -> np.ndarray:
     if len(image.shape) == 2:
         return np.asarray(image.dataobj)
     volumes = [index, *[0] * (len(image.shape) - 4)] if len(image.shape) > 3 else []
-    if len(image.shape) > 3 and image.shape[3] == 1:
-        volumes[0] = 0
     return np.asarray(image.dataobj[(slice(None), slice(None), k, *volumes)])
 
 

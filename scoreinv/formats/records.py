@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from scoreinv.formats.guard import FileError, check_file, one_line, read_text, reading, shown
+from scoreinv.formats.guard import DAMAGED, FileError, check_file, one_line, read_text, reading, shown
 
 
 def read_json(path: str | Path, expected: str) -> dict[str, Any]:
@@ -33,6 +33,24 @@ def json_object(text: str, path: str | Path, expected: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise FileError(f"{shown(path)} holds a JSON {type(found).__name__}; expected {expected}")
     return found
+
+
+def read_rows(path: str | Path, expected: str) -> list[dict[str, Any]]:
+    """The objects in a JSON file that lists objects.
+
+    Args:
+        path: the file.
+        expected: what it has to be, for the message.
+
+    Raises:
+        ValueError: missing, too large, not JSON, or something else than a list of objects.
+    """
+    text = read_text(path, expected)
+    with reading(path, expected):
+        found = json.loads(text)
+        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+            raise FileError(f"{shown(path)} is no JSON list of objects; expected {expected}: {DAMAGED}")
+        return found
 
 
 def read_csv(path: str | Path, expected: str, columns: Sequence[str] = ()) -> list[dict[str, str]]:

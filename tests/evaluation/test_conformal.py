@@ -100,5 +100,5 @@ def test_corrections_survive_a_file(tmp_path):
 def test_another_file_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "corrections.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"holds no corrections of intervals .*--mode=calibrate"):
+    with pytest.raises(ValueError, match=r"corrections\.json.*expected corrections of intervals that"):
         load(path)

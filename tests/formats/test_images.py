@@ -61,15 +61,22 @@ def test_nifti_of_any_orientation_is_axial_and_radiological(tmp_path, axes, suff
     np.testing.assert_allclose(volume.spacing, (3.0, 2.0), rtol=1e-6)
 
 
-def test_nifti_volume_index_and_scaling(tmp_path):
+def test_a_volume_of_four_axes_is_chosen_by_its_number_and_scaled(tmp_path):
     values = np.arange(2 * 3 * 4 * 2, dtype=np.int16).reshape(2, 3, 4, 2)
     image = nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 1.0, 1.0]))
     image.header.set_slope_inter(2.0, 10.0)
     nibabel.save(image, tmp_path / "a.nii.gz")
     stored = np.asarray(nibabel.load(tmp_path / "a.nii.gz").dataobj)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz", index=1).values, stored[..., 1].transpose(2, 1, 0))
-    with pytest.raises(ValueError, match="no volume 2; allowed: 0 to 1"):
-        read_image(tmp_path / "a.nii.gz", index=2)
+    for key, number in {"": 0, "0": 0, "1": 1}.items():
+        volume = read_image(tmp_path / "a.nii.gz", key)
+        np.testing.assert_array_equal(volume.values, stored[..., number].transpose(2, 1, 0))
+        assert any(f"volume {number} of 2 is taken" in note for note in volume.notes)
+    for key in ("2", "-1", "t1", "9" * 99):
+        with pytest.raises(ValueError, match=r"names no volume of .*; allowed: numbers of its 2 volumes, 0 to 1"):
+            read_image(tmp_path / "a.nii.gz", key)
+    nibabel.save(nibabel.Nifti1Image(values[..., 0], np.eye(4)), tmp_path / "b.nii")
+    with pytest.raises(ValueError, match="allowed: none, it holds one volume"):
+        read_image(tmp_path / "b.nii", "1")
 
 
 def test_dicom_slice_is_in_hounsfield_units_without_padding(tmp_path):

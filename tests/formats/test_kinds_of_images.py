@@ -218,6 +218,12 @@ def test_nifti_with_two_axes_pairs_and_mgh(tmp_path):
     nibabel.save(nibabel.MGHImage(values.astype(np.float32), affine), tmp_path / "a.mgz")
     for name in ("pair.img", "pair.hdr", "a.mgz"):
         np.testing.assert_array_equal(read_image(tmp_path / name).values, values.transpose(2, 1, 0))
+    nibabel.save(nibabel.AnalyzeImage(values, None), tmp_path / "old.img")
+    nibabel.save(nibabel.Nifti1Image(values, None), tmp_path / "bare.nii")
+    for name in ("old.img", "old.hdr", "bare.nii"):
+        volume = read_image(tmp_path / name)
+        np.testing.assert_array_equal(volume.values, values.transpose(2, 1, 0)[:, ::-1])
+        assert any("says no orientation" in note for note in volume.notes)
     (tmp_path / "pair.img").unlink()
     with pytest.raises(ValueError, match=r"needs 'pair\.img' beside it"):
         read_image(tmp_path / "pair.hdr")
