@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from scoreinv import build, parallel
 from scoreinv.build.checks import check_values
 from scoreinv.build.fields import default_config
+from scoreinv.build.memory import check_memory
 from scoreinv.build.scans import read_scan as scan_of_file
 from scoreinv.build.tasks import fitted_prior, image_shape
 from scoreinv.evaluation import intervals, trust
@@ -194,6 +195,7 @@ def _draw(
     """The draws of a `config.sampler` section in [0, 1], a batch at a time."""
     make, settings = build.sampler(section, measurement)
     samples, keys = section.samples, partial(draw_keys, seed)
+    check_memory((samples, *image_shape(measurement)), "lower sampler.samples")
     first, before = _first(make)(measurement, keys(1))
     sampler = make, settings | {"first": first[0]}
     draws, seconds = _images(sampler, keys, prior, measurement, samples, section.batch_size, progress)

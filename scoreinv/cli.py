@@ -23,6 +23,7 @@ from scoreinv.build.checks import check_config, check_overrides, help_text
 from scoreinv.build.field import MODES
 
 LONGEST_LINE = 500
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 config_flag = config_flags.DEFINE_config_file(
     "config",
@@ -84,8 +85,8 @@ def one_line(error: Exception) -> str:
     """What a user reads of an exception: a mistake as it is said; anything else is a bug, and how to see where."""
     text = " ".join(str(error).split())
     if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
-        text = f"out of memory ({text}); draw fewer images at once (sampler.batch_size), or use smaller ones"
-    elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        text = f"out of memory ({text}); take fewer images at once (batch_size of sampler or train), or smaller ones"
+    elif isinstance(error, OSError) and error.errno in FULL:
         text = f"the disk is full ({text}); make room or choose another --workdir: the same command continues"
     elif not isinstance(error, ValueError | OSError | FloatingPointError):
         where = traceback.extract_tb(error.__traceback__)[-1]

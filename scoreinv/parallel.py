@@ -131,12 +131,36 @@ def compile_batch(fn: Callable, shared: Any, *batch: Any) -> Callable:
         devices=jax.local_devices()[:devices],
     )
     compiled = mapped.lower(shared, split(batch)).compile()
+    refuse_beyond_memory(compiled, devices)
 
     def run(shared, *batch):
         result = compiled(shared, split(batch))
         return jax.tree.map(lambda x: x.reshape(devices * size, *x.shape[2:])[:n], result)
 
     return run
+
+
+def refuse_beyond_memory(compiled: Any, devices: int = 1) -> None:
+    """Refuses a program that needs more than the machine has, where nothing but a kill would say so.
+
+    Args:
+        compiled: the program, not run yet.
+        devices: that share the machine's memory.
+
+    Raises:
+        MemoryError: it does not fit; accelerators say that themselves.
+    """
+    found = compiled.memory_analysis()
+    if jax.default_backend() != "cpu" or found is None:
+        return
+    needed = devices * (found.temp_size_in_bytes + found.output_size_in_bytes)
+    if needed > machine_memory():
+        raise MemoryError(f"the program takes {needed / 2**30:.3g} GiB of {machine_memory() / 2**30:.3g}")
+
+
+def machine_memory() -> int:
+    """Bytes of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def compiled_once(fn: Callable[..., Any]) -> Callable[..., tuple[Any, float]]:

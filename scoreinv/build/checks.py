@@ -23,6 +23,7 @@ def check_config(config: ConfigDict, mode: str) -> None:
     Raises:
         ValueError: names the field, its value and what is allowed.
     """
+    _check_sections(config)
     if config.parts and mode not in TABLE["parts"].modes:
         raise ValueError(
             f"the configuration has parts ({', '.join(config.parts)}), --mode={mode} takes one without; give one of "
@@ -44,6 +45,23 @@ def check_config(config: ConfigDict, mode: str) -> None:
             check_config(part, mode)
         except ValueError as error:
             raise ValueError(f"parts.{name}: {error}") from error
+
+
+def _check_sections(config: ConfigDict) -> None:
+    """Refuses values where names belong, and the other way round."""
+    groups = {field.name for field in FIELDS if field.is_group}
+    for name in sorted(groups | {field.rpartition(".")[0] for field in TABLE} - {""}):
+        place: Any = config
+        for part in name.split("."):
+            place = place.get(part, {}) if isinstance(place, Mapping | ConfigDict) else place
+        if not isinstance(place, Mapping | ConfigDict):
+            raise ValueError(f"{name}={place!r}; {name} holds fields: set one of them, as in configs/default.py")
+    for name, fields in (*config.methods.items(), *config.parts.items()):
+        if not isinstance(fields, Mapping | ConfigDict):
+            raise ValueError(f"{name}={fields!r}; `methods` and `parts` hold fields by name, see --help-fields")
+    for name, path in config.supervised.items():
+        if not isinstance(path, str):
+            raise ValueError(f"supervised.{name}={path!r}; give a file or work directory of --mode=unroll")
 
 
 def check_values(values: Mapping[str, Any]) -> None:

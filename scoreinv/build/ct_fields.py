@@ -11,7 +11,7 @@ CT_FIELDS = section(
     Field("quantity", "", "what a sinogram holds; empty: what its name and its values say",
           choices=("", "counts", "line_integrals", "transmission"), when=MEASURED),
     Field("open_beam", 0.0, "reading of a detector without an object, in photons where that is known; 0: from flat "
-          "fields, or what the outermost detectors read", low=0, when=MEASURED),
+          "fields, or what the outermost detectors read", low=0, high=1e15, when=MEASURED),
     Field("angle_unit", "", "empty: what the angles' range says", choices=("", "degrees", "radians"), when=MEASURED),
     Field("angles", (), "first and last of evenly spaced views, degrees, where the file has no angles", low=-3600,
           high=3600, of=float, when=MEASURED),

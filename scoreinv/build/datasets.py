@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from scoreinv.build.memory import check_memory
 from scoreinv.build.names import choose
 from scoreinv.datasets.folders import LazyVolume, folder_volumes
 from scoreinv.datasets.layouts import brats_volumes, ldct_volumes, lidc_volumes
@@ -95,7 +96,11 @@ def split_slices(data, split: str) -> list[Slice]:
 
 def square_slices(data, split: str, size: int) -> list[Slice]:
     """Every slice of one split on a square of `size` pixels; raises as `split_slices`."""
-    return [squared(item, size) for item in _not_empty(read_slices(data, split), data, split)]
+    items: list[Slice] = []
+    for item in _not_empty(read_slices(data, split), data, split):
+        check_memory((len(items) + 1, size, size), "lower data.size or operator.oversample, or give fewer subjects")
+        items.append(squared(item, size))
+    return items
 
 
 def training_views(data, seed: int) -> Float[np.ndarray, "N size size 1"]:
@@ -105,8 +110,11 @@ def training_views(data, seed: int) -> Float[np.ndarray, "N size size 1"]:
         ValueError: as `split_slices`.
     """
     rng, drawn = np.random.default_rng(seed), views(data)
-    items = _not_empty(read_slices(data, "train"), data, "train")
-    return np.stack([random_view(rng, item.image, drawn) for item in items for _ in range(data.views)])[..., None]
+    found: list[np.ndarray] = []
+    for item in _not_empty(read_slices(data, "train"), data, "train"):
+        check_memory((len(found) + data.views, data.size, data.size), "lower data.views, or data.on_device=False")
+        found += [random_view(rng, item.image, drawn) for _ in range(data.views)]
+    return np.stack(found)[..., None]
 
 
 def _not_empty(items: Iterable[Slice], data, split: str) -> Iterator[Slice]:

@@ -130,7 +130,7 @@ class Field:
 
     def _fits(self, value: Any) -> bool:
         if isinstance(value, bool) or self.kind in (bool, str):
-            return isinstance(value, self.kind)
+            return type(value) is self.kind
         if not isinstance(value, numbers.Integral if self.kind is int else numbers.Real):
             return False
         number = float(value)

@@ -6,6 +6,7 @@ from functools import lru_cache
 import jax.numpy as jnp
 import numpy as np
 
+from scoreinv.build.memory import check_memory
 from scoreinv.build.names import choose
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
@@ -43,6 +44,7 @@ def _ct_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]
     if min(config.views) < 1:
         raise ValueError(f"operator.views={min(config.views)}; give at least 1 view")
     full = config.full_views or (max(shape) if shared else 0)
+    check_memory((full or max(config.views), config.detectors or sum(shape[:2])), "lower views or operator.detectors")
     make = _masked_views if full else _views_alone
     suffix = "views" if degrees == 180 else f"views-{degrees:g}-degrees"
     return [(f"{n}-{suffix}", make(n, degrees, shape[:2], config.detectors, full)) for n in config.views]

@@ -8,5 +8,5 @@ SCAN_FIELDS = section(
     "scan",
     "reconstruct",
     Field("noise_std", -1.0, "standard deviation of the noise on each real number measured, in the unit of the data; "
-          "-1: estimated from them", low=-1, when=MEASURED),
+          "-1: estimated from them", low=-1, high=1e15, when=MEASURED),
 )  # fmt: skip

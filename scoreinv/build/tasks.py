@@ -10,6 +10,7 @@ from absl import logging
 from jaxtyping import Array, Float
 
 from scoreinv import build
+from scoreinv.build.memory import check_memory
 from scoreinv.build.scans import read_scan, retrospective_scans
 from scoreinv.datasets.examples import EXAMPLES
 from scoreinv.datasets.resizing import resize
@@ -183,6 +184,7 @@ def to_grid(image: Float[np.ndarray, "H W C"], name: str, size: int, oversample:
             "%s is %d x %d; resampled to %d x %d for operator.size=%d", name, *image.shape[:2], *wanted, size
         )
     height, width = (oversample * side for side in wanted)
+    check_memory((height, width), "lower operator.size or operator.oversample")
     return image if (height, width) == image.shape[:2] else resize(image, (height, width))
 
 

@@ -3,6 +3,7 @@
 import itertools
 from functools import partial
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +29,11 @@ from scoreinv.training.loop import Settings
 from scoreinv.training.monitor import Trained
 from scoreinv.training.optimization import Descent, Schedule
 
+DECIDING = (
+    *("batch_size", "optimizer", "learning_rate", "warmup", "decay", "adam_beta1", "adam_beta2", "adam_eps", "clip"),
+    *("ema", "log_sigma_mean", "log_sigma_std", "t_min"),
+)
+
 
 def training_settings(config) -> Settings:
     """How a training runs: the fields of `train`.
@@ -52,7 +58,15 @@ def training_settings(config) -> Settings:
         keep_checkpoints=train.keep_checkpoints,
         log_every=train.log_every,
         sample_every=train.sample_every,
+        made_with=_made_with(config),
     )
+
+
+def _made_with(config) -> dict[str, object]:
+    """The fields that decide what a training makes, but for those that say how long it runs and what it shows."""
+    nested = {name: value for name, value in config.to_dict().items() if name in ("seed", "data", "operator", "sde")}
+    train = {name: value for name, value in config.train.items() if name in DECIDING}
+    return flax.traverse_util.flatten_dict(nested | {"train": train}, sep=".")
 
 
 def appearance(data, channels: int = 1) -> Appearance:
@@ -77,12 +91,14 @@ def batches(config, channels: int = 1) -> Batches:
     if data.views:
         images = datasets.training_views(data, config.seed).astype(np.float16)
         logging.info("%d training views on %d devices", len(images), jax.device_count())
-        return Batches(itertools.repeat(parallel.shard(images)), draw_from_pool(count, data.crop, look))
+        draw = draw_from_pool(count, data.crop, look)
+        return Batches(itertools.repeat(parallel.shard(images)), draw, images=len(images))
     slices = datasets.split_slices(data, "train")
     drawn = datasets.views(data)
     pyramid = make_pyramid([item.image for item in slices], drawn)
     logging.info("%d training slices, %.2f GB at all sizes, on every device", len(slices), pyramid.pixels.nbytes / 1e9)
-    return Batches(itertools.repeat(parallel.replicate(pyramid)), draw_from_pyramid(count, data.crop, drawn, look))
+    draw = draw_from_pyramid(count, data.crop, drawn, look)
+    return Batches(itertools.repeat(parallel.replicate(pyramid)), draw, images=len(slices))
 
 
 def _stream(config, count: int, look: Appearance) -> Batches:
@@ -95,7 +111,7 @@ def _stream(config, count: int, look: Appearance) -> Batches:
     stream = Stream(devices * steps * count, data.crop, data.threads, config.seed, **processes)
     iterator = training_batches(slices, datasets.views(data), stream)
     calls = (batch.reshape(devices, steps, count, *batch.shape[1:]) for batch in iterator)
-    return Batches(calls, take_from_stream(look), iterator)
+    return Batches(calls, take_from_stream(look), iterator, len(slices))
 
 
 def validation_sets(config, channels: int = 1) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ TRAINING_FIELDS = (
         Field("source", "folder", "how volumes lie in the folders; phantom: none needed", choices="SOURCES",
               when=UNPREPARED),
         Field("folders", (), "folders of NIfTI, DICOM, HDF5 or npy volumes", of=str, when=VOLUMES),
-        Field("phantoms", 32, "number of subjects", low=1, high=MILLION,
+        Field("phantoms", 32, "number of subjects", low=1, high=10_000,
               when=UNPREPARED & where("data.source", "phantom")),
         Field("packed", "", "prepared slices written by --mode=prepare, instead of the folders",
               modes=only(LEARNING, COMPARING)),

@@ -1,8 +1,11 @@
 """Tuning driver: Optuna on validation subjects; the best settings come out as a file for --config."""
 
+import errno
 import pprint
+import sqlite3
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,12 @@ from scoreinv.evaluation.figures import curves
 from scoreinv.evaluation.rows import claim_settings
 from scoreinv.evaluation.runner import Runner, units_of
 from scoreinv.formats.files import write_atomically
-from scoreinv.formats.guard import reading
+from scoreinv.formats.guard import FileError, reading, reason, shown
 from scoreinv.formats.records import check_sqlite
 
 STUDY = "a study of --mode=tune"
+# What SQLite calls a disk that is full or fails.
+DISK_ERRORS = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO}
 OBJECTIVES = ("ssim", "psnr")
 # What the paper's authors searched (their published configurations), by modality and setting.
 AUTHORS_RANGES: Mapping[str, Mapping[str, tuple[float, float, bool]]] = {
@@ -80,7 +85,6 @@ def tune(config, workdir: Path) -> dict[str, float]:
     slices = choose_slices(config, "validation", config.tune.slices)
     runner = Runner(prior, slices, region(config.evaluate.region), config.seed)
     claim_settings(workdir / "tune.json", settings_of(config, prior) | {"tune.objective": config.tune.objective})
-    study = _study(optuna, workdir, config, ranges)
 
     def objective(trial) -> float:
         chosen = {name: trial.suggest_float(name, low, high, log=log) for name, (low, high, log) in ranges.items()}
@@ -89,9 +93,13 @@ def tune(config, workdir: Path) -> dict[str, float]:
             raise optuna.TrialPruned
         return value
 
-    _optimize(optuna, study, objective, config)
-    best = {name: float(f"{value:.6g}") for name, value in study.best_params.items()}
-    _write(workdir, study, with_settings(config, best), config.tune.objective)
+    with _stored(workdir / "study.db"):
+        study = _study(optuna, workdir / "study.db", config, ranges)
+        _optimize(optuna, study, objective, config)
+        if all(trial.value is None for trial in study.trials):
+            raise ValueError(f"no trial had a finite {config.tune.objective}; give other tune.ranges")
+        best = {name: float(f"{value:.6g}") for name, value in study.best_params.items()}
+        _write(workdir, study, with_settings(config, best), config.tune.objective)
     print(f"best {config.tune.objective} {study.best_value:.4f} on {len(slices.names)} validation slices: {best}")
     logging.info("%d compilations; best.py, history.csv and history.png are in %s", runner.compilations, workdir)
     return best
@@ -149,9 +157,30 @@ def _mean_score(runner: Runner, conditions: list[Condition], objective: str) -> 
     return float(np.mean(np.concatenate([getattr(runner(unit)[0], objective) for unit in units])))
 
 
-def _study(optuna, workdir: Path, config, ranges: Ranges):
-    """The study in `workdir`; trials of killed processes are retried, and the first one is the settings as they are."""
-    path = workdir / "study.db"
+@contextmanager
+def _stored(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with the study's file, which Optuna and SQLAlchemy wrap, into an error about that file.
+
+    Raises:
+        OSError: the disk is full or fails.
+        ValueError: damage.
+    """
+    try:
+        yield
+    except Exception as error:
+        found: BaseException | None = error
+        while found and not isinstance(found, sqlite3.Error):
+            found = found.__cause__ or found.__context__
+        code = getattr(found, "sqlite_errorcode", 0) & 0xFF
+        if code in DISK_ERRORS:
+            raise OSError(DISK_ERRORS[code], str(found), str(path)) from error
+        if not found or isinstance(error, FileError):
+            raise
+        raise FileError(f"{shown(path)} is damaged ({reason(found)}); use another --workdir") from error
+
+
+def _study(optuna, path: Path, config, ranges: Ranges):
+    """The study of a file; trials of killed processes are retried, and the first one is the settings as they are."""
     if path.exists():
         check_sqlite(path, STUDY)
     with reading(path, STUDY):

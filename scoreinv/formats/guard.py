@@ -70,7 +70,7 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
         ) from error
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """What an exception says, short, without a path and without advice to unpickle."""
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror

@@ -21,6 +21,8 @@ from scoreinv.scans.fan_checks import checked_fan
 ANGLES = {"angles": "", "angles_degrees": "degrees", "angles_radians": "radians"}
 # A scanner for anything but buildings sees less than this, mm.
 WIDEST = 5000.0
+# At most: columns at the axis in a pixel, pixels in a column; pixels of an image for each ray, beyond a small image.
+FINEST, MOST_PIXELS, SMALL = 16.0, 100, 256**2
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,11 @@ def _image(arrays, y, beam: BeamGeometry, pixel: float, settings) -> tuple[float
     shape = _shape(settings.shape or arrays.get("shape", ()))
     seen = 2 * beam.seen_radius
     notes = []
+    if pixel and not 1 / FINEST <= pixel / beam.pitch_at_axis <= FINEST:
+        raise ValueError(
+            f"pixels of {pixel:g} and columns of {beam.pitch_at_axis:g} at the axis; give scan.pixel in the unit of "
+            f"the distances, within {FINEST:g} times the columns"
+        )
     if not seen > 0:
         raise ValueError(
             f"no view sees the axis of rotation, column {beam.axis}; check scan.axis, or the detector's offset"
@@ -193,6 +200,11 @@ def _image(arrays, y, beam: BeamGeometry, pixel: float, settings) -> tuple[float
         side = inscribed if inscribed >= 8 and _radius(y, beam) <= inscribed * pixel / 2 else round(seen / pixel)
         shape = (side, side)
         notes.append(f"no shape is given: the image has {side} x {side} pixels, which holds what the detectors saw")
+    if shape[0] * shape[1] > max(SMALL, MOST_PIXELS * y.size):
+        raise ValueError(
+            f"an image of {shape[0]} x {shape[1]} of {y.shape[0]} views of {y.shape[1]} detectors; give scan.shape "
+            f"with at most {MOST_PIXELS} pixels for each ray"
+        )
     if max(shape) * pixel > 1.05 * seen:
         notes.append(
             f"the detectors see a circle {seen / pixel:.4g} pixels wide in every view, the image is {shape[0]} x "

@@ -13,6 +13,7 @@ from scoreinv.scans.scan import Scan, scaled_scan
 TRAJECTORY = ("trajectory", "traj", "k")
 WEIGHTS = ("weights", "dcf", "w")
 CENTRE = 24  # side of the centre of k-space that sensitivities are estimated from
+MOST_PIXELS, SMALL = 100, 256**2  # of an image, for each sample; beyond a small image
 OUTERMOST = 0.05  # share of the samples, the outermost ones, that are taken for noise
 
 
@@ -96,12 +97,16 @@ def _samples(kspace, layout: tuple[int, ...]) -> Complex[np.ndarray, "coils samp
 
 def _shape(arrays: Arrays, settings: KSpaceSettings, count: int) -> tuple[tuple[int, int], str]:
     """The image's sides: as said, of the file, or those that so many samples determine."""
-    if settings.shape:
-        return (int(settings.shape[0]), int(settings.shape[-1])), ""
-    for name in ("matrix", "shape"):
-        if name in arrays:
-            sides = np.ravel(arrays[name])
-            return (int(sides[0]), int(sides[-1])), ""
+    given = [np.array(settings.shape), *(arrays[name] for name in ("matrix", "shape") if name in arrays)]
+    sides = next((np.ravel(sides) for sides in given if sides.size), np.zeros(0))
+    if sides.size:
+        whole = 1 <= sides.size <= 3 and sides.dtype.kind in "iuf" and np.all((sides >= 1) & (sides == np.round(sides)))
+        if not whole or float(sides[0]) * float(sides[1 % sides.size]) > max(SMALL, MOST_PIXELS * count):
+            raise ValueError(
+                f"the image's sides are {sides.tolist()[:4]}; give rows and columns, at most {MOST_PIXELS} pixels for "
+                f"each of the {count} samples"
+            )
+        return (int(sides[0]), int(sides[1 % sides.size])), ""
     side = min(512, int(np.sqrt(4 * count / np.pi)) // 2 * 2)
     return (side, side), f"nothing says the matrix: {side} x {side}, what {count} samples determine; scan.shape sets it"
 

@@ -22,11 +22,13 @@ class Batches(NamedTuple):
         data: the data of each call of the step, without end; every leaf has an axis of local devices.
         draw: (key, data of one device, i) -> its images [N, H, W, C] for the i-th step of the call.
         position: the iterator behind `data`, which is saved with every checkpoint; None: `data` is always the same.
+        images: number of images, or of slices, that are drawn from.
     """
 
     data: Iterator[Any]
     draw: Draw
     position: Any = None
+    images: int = 0
 
 
 def random_crop(key: PRNGKeyArray, image: Float[Array, "H W C"], crop: int) -> Float[Array, "crop crop C"]:

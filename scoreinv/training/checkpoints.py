@@ -16,10 +16,13 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import one_line
 from scoreinv.formats.prior_file import read_prior
 from scoreinv.formats.records import read_json
 from scoreinv.models.ncsnpp import NCSNpp
 from scoreinv.models.score_sde_import import import_score_sde as import_score_sde
+
+LONGEST = 400  # characters about settings that differ
 
 
 class Manager:
@@ -155,6 +158,18 @@ def claim_workdir(workdir: Path, network: Mapping[str, Any]) -> None:
             f"{str(workdir)!r} holds a training of another network (model.{name} was {before.get(name)}, is "
             f"{now.get(name)}); use the config it was made with, or another --workdir"
         )
+
+
+def note_settings(workdir: Path, settings: Mapping[str, Any]) -> None:
+    """Notes in `workdir` what is trained with, and says what differs from before: a training may go on otherwise."""
+    path, now = workdir / "training.json", json.loads(json.dumps(settings))
+    before = read_json(path, "the settings of a training") if path.exists() else {}
+    common = [name for name in before if name in now]
+    changed = [f"{name} was {before[name]!r}, is {now[name]!r}" for name in common if before[name] != now[name]]
+    if changed:
+        logging.warning("continuing with other settings: %s", one_line("; ".join(changed), LONGEST))
+    if before != now and jax.process_index() == 0:
+        write_atomically(path, lambda name: name.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n"))
 
 
 def load_params(path: str, like) -> dict:

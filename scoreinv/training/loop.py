@@ -6,9 +6,10 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -41,6 +42,7 @@ class Settings:
         keep_checkpoints: how many of the newest are kept.
         log_every: steps between points in TensorBoard.
         sample_every: steps between pictures; 0: none.
+        made_with: what else decides the parameters, by name; another value than a work directory's is said.
     """
 
     schedule: Schedule
@@ -54,6 +56,7 @@ class Settings:
     keep_checkpoints: int = 2
     log_every: int = 50
     sample_every: int = 0
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(trained: Trained, batches: Batches, settings: Settings, workdir: Path) -> None:
@@ -80,6 +83,7 @@ def run(trained: Trained, batches: Batches, settings: Settings, workdir: Path) -
         state = dataclasses.replace(state, params=params, ema=params)
     step = make_train_step(trained.loss, optimizer, batches.draw, settings.ema, settings.steps_per_call)
     checkpoints.claim_workdir(workdir, trained.network)
+    checkpoints.note_settings(workdir, {**settings.made_with, "training images": batches.images})
     with checkpoints.Manager(workdir, settings.keep_checkpoints) as manager:
         state = manager.restore_latest(jax.device_get(state), batches.position)
         monitor = Monitor(trained, workdir, int(state.step)) if parallel.is_first_process() else None

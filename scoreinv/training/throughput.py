@@ -46,6 +46,7 @@ class CompiledStep:
             self._program = self._step
         else:
             self._program = self._step.lower(*arguments).compile()
+            parallel.refuse_beyond_memory(self._program, jax.local_device_count())
             self._operations = self._loops * float((self._program.cost_analysis() or {}).get("flops", 0.0))
         compiled = time.perf_counter()
         result = jax.block_until_ready(self._program(*arguments))

@@ -40,7 +40,7 @@ def toy(**changes):
 
 def images():
     pool = np.linspace(0, 1, 8 * 16).reshape(8, 4, 4, 1).astype(np.float16)
-    return Batches(itertools.repeat(parallel.shard(pool)), draw_from_pool(2, 2, Appearance()))
+    return Batches(itertools.repeat(parallel.shard(pool)), draw_from_pool(2, 2, Appearance()), images=8)
 
 
 def train(workdir, steps=4, trained=None, **changes):
@@ -148,6 +148,13 @@ def test_rows_are_neither_lost_doubled_nor_glued_after_a_kill_and_a_damaged_chec
     train(tmp_path / "whole", 6)
     assert (copy / "losses.csv").read_text() == (tmp_path / "whole" / "losses.csv").read_text()
     assert pd.read_csv(copy / "losses.csv")["step"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_differs_from_before_is_said_when_a_training_goes_on(copy, caplog):
+    for seed in (0, 0, 1):
+        assert "continuing with other settings" not in caplog.text
+        train(copy, made_with={"seed": seed, "data.folders": ("a",)})
+    assert "continuing with other settings: seed was 0, is 1" in caplog.text and "folders" not in caplog.text
 
 
 def test_another_start_is_taken_from_a_file(tmp_path):
