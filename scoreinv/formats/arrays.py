@@ -50,8 +50,9 @@ def _folder(path: Path) -> Arrays:
 
 
 def _one(array: np.ndarray) -> Arrays:
-    """An array without a name is called by what it is: complex numbers are k-space, real ones a sinogram."""
-    return {"kspace" if array.dtype.kind == "c" else "sinogram": array}
+    """An array without a name is called by what it is: complex numbers, or pairs, are k-space, real ones a sinogram."""
+    pairs = array.dtype.kind == "f" and array.ndim > 2 and array.shape[-1] == 2
+    return {"kspace" if array.dtype.kind == "c" or pairs else "sinogram": array}
 
 
 # Ending of the file's name -> its reader.

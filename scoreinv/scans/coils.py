@@ -5,13 +5,15 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float, Num
 
 from scoreinv.operators.mri import ifft2c
 
 # Sides of the calibration region: below the first nothing is calibrated, above the second nothing is gained.
 LEAST, MOST = 4, 32
 KERNEL = 6
+# Share of the energy of coil images beyond given sensitivities: 0.004 for the scan's, 0.4 and more for others.
+WRONG = 0.25
 
 
 def compressed(kspace: Complex[np.ndarray, "coils *samples"], coils: int) -> Complex[np.ndarray, "virtual *samples"]:
@@ -104,6 +106,38 @@ def espirit(
     along = jnp.einsum("a,hwas->hws", reference.conj(), maps)
     maps = maps * jnp.exp(-1j * jnp.angle(along))[:, :, None, :]
     return maps.transpose(3, 2, 0, 1)[::-1], strengths.transpose(2, 0, 1)[::-1]
+
+
+def agreeing(
+    maps: Num[np.ndarray, "coils H W"], calibration: Complex[np.ndarray, "coils h w"]
+) -> tuple[Num[np.ndarray, "coils H W"], list[str]]:
+    """Given sensitivities as the coil images have them, and what was done.
+
+    Args:
+        maps: the sensitivities, of any norm.
+        calibration: the fully sampled centre of k-space; one that is too small says nothing.
+
+    Raises:
+        ValueError: NaN or Inf, or sensitivities that the coil images do not have.
+    """
+    if not np.all(np.isfinite(maps)):
+        raise ValueError("the sensitivities hold NaN or Inf; set them to zero outside of the object")
+
+    def left(maps) -> float:
+        norm = np.sqrt(np.sum(np.abs(maps) ** 2, 0, keepdims=True))
+        unit = np.asarray(maps / np.maximum(norm, 1e-12), np.complex64)
+        return float(unexplained(jnp.asarray(calibration), jnp.asarray(unit[None])))
+
+    found = 0.0 if min(calibration.shape[1:]) < LEAST or not np.any(maps) else left(maps)
+    if found <= WRONG:
+        return maps, []
+    shifted = np.fft.fftshift(maps, (1, 2))
+    if left(shifted) < min(WRONG, found / 3):
+        return shifted, ["the sensitivities had the image's origin in the corner: shifted to the middle"]
+    raise ValueError(
+        f"{100 * found:.0f} % of the energy of the coil images lies outside of the given sensitivities; give those of "
+        "this scan, coil by coil, or leave them out: they are estimated then"
+    )
 
 
 @jax.jit

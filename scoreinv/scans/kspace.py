@@ -10,7 +10,7 @@ from jaxtyping import Bool, Complex
 from scoreinv.formats.arrays import Arrays
 from scoreinv.operators import mri
 from scoreinv.operators.base import Image
-from scoreinv.scans import coils, kspace_layout, noise
+from scoreinv.scans import coils, kspace_layout, masks, noise
 from scoreinv.scans.scan import Scan, scaled_scan
 
 Kspace = Complex[np.ndarray, "_ H W"]
@@ -87,8 +87,16 @@ def spacing_of(arrays: Arrays) -> dict[str, tuple[float, float]]:
     """The pixel spacing that arrays hold, as a field of a scan."""
     if "spacing" not in arrays:
         return {}
-    row, column = (float(side) for side in np.ravel(arrays["spacing"])[:2])
+    row, column = _pair(arrays, "spacing")
     return {"spacing": (row, column)}
+
+
+def _pair(arrays: Arrays, name: str) -> tuple[float, float]:
+    """Two positive numbers of a file; a third, across the slices, is not looked at."""
+    values = np.ravel(arrays[name])
+    if values.size not in (2, 3) or values.dtype.kind not in "iuf" or not np.all((values > 0) & np.isfinite(values)):
+        raise ValueError(f"{name} is {values[:4].tolist()}; give two positive numbers, of rows and columns")
+    return float(values[0]), float(values[1])
 
 
 def retrospective_scan(
@@ -168,6 +176,8 @@ def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support,
     maps = next((arrays[name] for name in MAPS if name in arrays), None)
     maps = maps[0] if maps is not None and maps.ndim == 4 and len(maps) == 1 else maps
     kspace, coils_note = kspace_layout.coils_first(values)
+    if not chosen and not coils_note and len(kspace) > 1 and maps is None:
+        coils_note = f"the first axis was taken for {len(kspace)} coils; of single-coil slices it is [slices, 1, H, W]"
     if maps is not None:
         if maps.shape not in (values.shape, kspace.shape):
             raise ValueError(f"coils of shape {maps.shape} for kspace of shape {values.shape}; give one map per coil")
@@ -178,40 +188,26 @@ def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support,
         raise ValueError("kspace holds zeros only; check the file and the chosen slice")
     mask_note = ""
     if "mask" in arrays:
-        measured, mask_note = kspace_layout.fitting_mask(arrays["mask"], measured)
+        measured, mask_note = masks.fitting_mask(arrays["mask"], measured)
     kspace = kspace * measured
     kspace, origin_note = kspace_layout.origin_to_middle(kspace, np.asarray(mri.ifft2c(jnp.asarray(kspace))))
     cropping = ""
     if "matrix" in arrays:
-        rows, columns = (int(side) for side in np.ravel(arrays["matrix"])[:2])
+        rows, columns = (int(side) for side in _pair(arrays, "matrix"))
         kspace, measured, cropping = kspace_layout.without_oversampling(kspace, measured, (rows, columns))
-    notes = [complex_note, chosen, coils_note, order_note, mask_note, origin_note, cropping, *coverage(measured)]
-    return kspace, measured, maps, notes
+    done = [complex_note, chosen, coils_note, order_note, mask_note, origin_note, cropping]
+    return kspace, measured, maps, [*done, *kspace_layout.coverage(measured)]
 
 
 def _check_finite(values) -> None:
     bad = int(np.sum(~np.isfinite(values)))
     if bad:
         raise ValueError(f"kspace holds NaN or Inf in {bad} of {values.size} samples; zero them in data and mask")
-
-
-def coverage(measured: Support) -> list[str]:
-    """What the measured region says: k-space that ends before its edge, or reaches further on one side."""
-    notes = []
-    for axis, name in enumerate(("rows", "columns")):
-        lines = np.flatnonzero(measured.any(1 - axis))
-        n = measured.shape[axis]
-        if n < kspace_layout.SHORT:
-            continue
-        before, behind = n // 2 - lines[0], lines[-1] - n // 2
-        if min(before, behind) < 0.8 * max(before, behind):
-            notes.append(
-                f"partial Fourier: measured {name} reach {before} to one side of the zero frequency and {behind} to "
-                "the other; the rest is reconstructed"
-            )
-        elif max(before, behind) < 0.45 * n:
-            notes.append(f"k-space is zero beyond {len(range(lines[0], lines[-1] + 1))} of {n} {name}: not measured")
-    return notes
+    peak, most = float(np.abs(values).max(initial=0)), kspace_layout.LARGEST
+    if peak and not 1 / most < peak < most:
+        raise ValueError(
+            f"kspace reaches {peak:.3g}; give it in a unit in which its largest is {1 / most:g} to {most:g}"
+        )
 
 
 def _whitened(kspace: Kspace, maps, arrays: Arrays) -> tuple[Kspace, Kspace | None, float, list[str]]:
@@ -265,7 +261,9 @@ def _transform(kspace: Kspace, measured: Support, maps, settings: KSpaceSettings
     if len(kspace) == 1 and maps is None:
         return mri.FourierTransform(2), []
     if maps is not None:
-        return mri.SenseTransform(jnp.asarray(maps, jnp.complex64), 2), []
+        rows, columns = coils.calibration_region(measured, settings.calibration)
+        maps, notes = coils.agreeing(maps, kspace[:, rows, columns])
+        return mri.SenseTransform(jnp.asarray(maps, jnp.complex64), 2), notes
     rows, columns = coils.calibration_region(measured, settings.calibration)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if min(height, width) < coils.LEAST:

@@ -4,27 +4,36 @@ Each function looks at the numbers, returns what the operators expect ([coils, H
 one line on what it did, empty where nothing was to be done.
 """
 
-import itertools
-
 import numpy as np
 from jaxtyping import Bool, Complex, Inexact, Num
 
 Kspace = Complex[np.ndarray, "coils H W"]
 Support = Bool[np.ndarray, "H W"]
 
-NAMES = ("ksp", "kdata", "raw", "data")
+NAMES = ("ksp", "k_space", "kdata", "raw", "data")
 MOST_COILS = 128
+# Share of the energy that the fullest quarter of an axis of k-space holds, of even energy 0.25; of a 3-D scan's slices.
+PEAKED = 0.7
+# How far the middle of the energy may lie from an image's edge, degrees of a turn about the axis, and how gathered it
+# has to be there: for an axis alone, and where another axis has its origin there.
+ABOUT_EDGE, GATHERED = (45.0, 60.0), (0.25, 0.1)
+# Largest number of k-space: single precision squares it.
+LARGEST = 1e15
 # Energy within an eighth of the side around an origin: k-space of an object has most of it there.
 WINDOW = 8
 SHORT = 8  # sides about whose origin nothing is guessed
 # By how much the energy around the corner must outweigh that around the middle.
 CLEAR = 4.0
-# Share of samples in which a mask and the zeros of k-space may differ where the mask is read as it is not documented.
-AGREED = 0.05
 
 
 def named(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays with k-space under the name `kspace`, if a complex one has another of its usual names."""
+    """Arrays with k-space under the name `kspace`, if a complex one has another of its usual names.
+
+    Arrays of one group or structure that holds `kspace` are called by the last part of their names.
+    """
+    group = next((name[: -len("kspace")] for name in arrays if name.endswith("/kspace")), "")
+    if group and "kspace" not in arrays:
+        arrays = {name.removeprefix(group): array for name, array in arrays.items()}
     for name in () if "kspace" in arrays else NAMES:
         if name in arrays and np.iscomplexobj(arrays[name]):
             return {"kspace": arrays[name]} | {n: a for n, a in arrays.items() if n != name}
@@ -65,8 +74,11 @@ def one_image(
             f"kspace is {values.dtype} of shape {values.shape}; give complex [H, W], [coils, H, W] or [slices, coils, "
             "H, W]"
         )
+    _check_axes(values)
     wanted = {"echo": echo, "repetition": repetition, "slice_index": slice_index}
     said = []
+    if values.ndim > 3 and values.shape[-4] >= SHORT and _gathered(values, values.ndim - 4) > PEAKED:
+        said.append("which hold energy as those of a 3-D scan do whose slices are not transformed yet")
     for name in list(wanted)[6 - values.ndim :] if values.ndim > 3 else ():
         count, index = len(values), wanted[name]
         if not -1 <= index < count:
@@ -76,7 +88,21 @@ def one_image(
         index = count // 2 if index == -1 else index
         said += [f"{name} {index} of {count}"] if count > 1 else []
         values = values[index]
-    return values, f"took {', '.join(said)}" if said else ""
+    return values, f"took {', '.join(said[::-1])}" if said else ""
+
+
+def _check_axes(values: Inexact[np.ndarray, "..."]) -> None:
+    """Refuses k-space of more than three axes whose energy gathers along its first ones: rows and columns are last."""
+    if values.ndim < 4 or min(values.shape[-2:]) < 1:
+        return
+    long = [axis for axis, side in enumerate(values.shape) if side >= SHORT]
+    gathered = sorted(sorted(long, key=lambda axis: -_gathered(values, axis))[:2])
+    last = values.ndim - 2
+    if len(gathered) == 2 and max(gathered) < last:
+        raise ValueError(
+            f"kspace of shape {values.shape} has its centre along axes {gathered[0]} and {gathered[1]}; give [slices, "
+            f"coils, H, W]: numpy.moveaxis(kspace, {tuple(gathered)}, (-2, -1)), then slices before coils"
+        )
 
 
 def coils_first(values: Inexact[np.ndarray, "..."]) -> tuple[Kspace, str]:
@@ -145,15 +171,12 @@ def origin_to_middle(kspace: Kspace, image: Inexact[np.ndarray, "coils H W"]) ->
         kspace: centred k-space.
         image: its coil images by the centred transform, of low resolution perhaps.
     """
-    axes = []
-    for axis in (1, 2):
-        energy = np.fft.fftshift(_profile(image, axis))
-        n = len(energy)
-        if n < SHORT:
-            continue
-        outer = energy[n // 4 : n - n // 4].sum()  # shifted: the middle half is what lies at the edges of the image
-        if outer > CLEAR * (energy.sum() - outer):
-            axes.append(axis)
+    axes: list[int] = []
+    moments = {axis: _moment(_profile(image, axis)) for axis in (1, 2) if image.shape[axis] >= SHORT}
+    for largest, least in zip(ABOUT_EDGE, GATHERED, strict=True):
+        if axes or largest == ABOUT_EDGE[0]:
+            near = [a for a, z in moments.items() if abs(z) > least and abs(np.angle(z, deg=True)) < largest]
+            axes = sorted({*axes, *near})
     for axis in axes:
         n = kspace.shape[axis]
         turn = np.exp(2j * np.pi * (np.arange(n) - n // 2) * (-(n // 2)) / n)
@@ -164,86 +187,15 @@ def origin_to_middle(kspace: Kspace, image: Inexact[np.ndarray, "coils H W"]) ->
     return kspace, f"the object lay about the edge of the {names}: the image's origin was shifted to the middle"
 
 
+def _moment(energy: np.ndarray) -> complex:
+    """sum e_j exp(2 pi i j / n) / sum e: 0 for even energy, its angle 0 about the edge and pi about the middle."""
+    turn = np.exp(2j * np.pi * np.arange(len(energy)) / len(energy))
+    return complex((energy * turn).sum() / max(energy.sum(), 1e-300))
+
+
 def support(kspace: Kspace) -> Support:
     """Where any coil holds something else than zero."""
     return np.any(kspace != 0, 0)
-
-
-def fitting_mask(mask: Num[np.ndarray, "..."] | Bool[np.ndarray, "..."], measured: Support) -> tuple[Support, str]:
-    """The mask [H, W] that a user's array means: the reading of it that agrees with the zeros of k-space.
-
-    Args:
-        mask: of one axis, or with axes for coils and slices that all hold the same; bool or 0/1.
-        measured: where k-space is not zero.
-
-    Returns:
-        (True where measured, which reading of the array was taken).
-
-    Raises:
-        ValueError: it fits neither axis, holds something else than 0 and 1, is all zero, or marks what holds zeros.
-    """
-    if not np.all((mask == 0) | (mask == 1)):
-        raise ValueError("mask holds values other than 0 and 1; threshold it first")
-    if not np.any(mask):
-        raise ValueError("mask is all zero, nothing is measured; keep at least one sample at 1")
-    readings = dict(_readings(np.asarray(mask) != 0, measured.shape))
-    if not readings:
-        raise ValueError(
-            f"mask of shape {mask.shape} for data of shape {measured.shape}; each axis must have the data's size or 1"
-        )
-    disagreement = {name: _disagreement(reading, measured) for name, reading in readings.items()}
-    name = min(disagreement, key=lambda n: disagreement[n])  # of equals the first, which is as documented
-    if disagreement[name][0] > AGREED:  # no guess that is not well supported
-        name = next(iter(readings))
-    marked_zeros, left_out = disagreement[name][1:]
-    if marked_zeros > 0.5:
-        raise ValueError(
-            f"mask marks samples as measured of which {100 * marked_zeros:.0f} % are exact zeros, and leaves out "
-            f"{100 * left_out:.0f} % of those that hold data; give the mask of this k-space, or leave it out"
-        )
-    notes = [f"mask of shape {mask.shape} was read as {name}, which agrees with the zeros of k-space"] if name else []
-    if marked_zeros:
-        notes.append(f"{100 * marked_zeros:.3g} % of what the mask marks are exact zeros and count as not measured")
-    if left_out:
-        notes.append(f"the mask leaves out {100 * left_out:.3g} % of the samples that are not zero")
-    return readings[name] & measured, "; ".join(notes)
-
-
-def _readings(mask: np.ndarray, shape: tuple[int, int]):
-    """(name, mask [H, W]) of all that an array can mean, the documented reading first and without a name."""
-    mask = _without_equal_axes(mask, shape)
-    if mask.ndim == 1:
-        forms = {"": mask[None], "rows": mask[:, None]}
-    elif mask.ndim == 2:
-        forms = {"": mask, "transposed": mask.T}
-    else:
-        return
-    shifts = {"": (), "FFT order": (0, 1), "FFT order along the rows": (0,), "FFT order along the columns": (1,)}
-    for (form, values), (order, axes) in itertools.product(forms.items(), shifts.items()):
-        if all(m in (1, n) for m, n in zip(values.shape, shape, strict=True)):
-            name = ", ".join(filter(None, [form, order]))
-            yield name, np.broadcast_to(np.fft.fftshift(values, axes), shape)
-
-
-def _without_equal_axes(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The mask without the axes along which nothing changes, as long as more than two are left."""
-    for axis in (*range(mask.ndim - 2), mask.ndim - 1):
-        rest = np.moveaxis(mask, axis, 0)
-        same = np.all(rest == rest[:1])
-        fits = mask.ndim - 1 >= 2 and all(m in (1, n) for m, n in zip(rest.shape[-2:], shape, strict=True))
-        if same and (fits or mask.ndim > 3):
-            return _without_equal_axes(rest[0], shape) if rest[0].ndim > 2 else rest[0]
-    return mask
-
-
-def _disagreement(reading: np.ndarray, measured: np.ndarray) -> tuple[float, float, float]:
-    """(how unlikely it is, share of the marked samples that are zero, share of those with data that are left out)."""
-    marked = float(np.sum(reading & ~measured) / np.sum(reading))
-    left = float(np.sum(measured & ~reading) / max(1, np.sum(measured)))
-    height, width = reading.shape
-    without_middle = not reading[height // 2, width // 2]
-    # Data that are measured everywhere say nothing about the mask, which undersamples them afterwards.
-    return round(marked + (0 if measured.all() else left), 3) + without_middle, marked, left
 
 
 def without_oversampling(
@@ -275,3 +227,22 @@ def without_oversampling(
         measured = measured.take(np.arange(wanted), axis)
         notes.append(f"readout oversampling removed: {n} to {wanted} {name}")
     return kspace * measured, measured, "; ".join(notes)
+
+
+def coverage(measured: Support) -> list[str]:
+    """What the measured region says: k-space that ends before its edge, or reaches further on one side."""
+    notes = []
+    for axis, name in enumerate(("rows", "columns")):
+        lines = np.flatnonzero(measured.any(1 - axis))
+        n = measured.shape[axis]
+        if n < SHORT:
+            continue
+        before, behind = n // 2 - lines[0], lines[-1] - n // 2
+        if min(before, behind) < 0.8 * max(before, behind):
+            notes.append(
+                f"partial Fourier: measured {name} reach {before} to one side of the zero frequency and {behind} to "
+                "the other; the rest is reconstructed"
+            )
+        elif max(before, behind) < 0.45 * n:
+            notes.append(f"k-space is zero beyond {len(range(lines[0], lines[-1] + 1))} of {n} {name}: not measured")
+    return notes

@@ -59,7 +59,8 @@ def scaled_scan(name: str, y: np.ndarray, mask: np.ndarray, transform, noise_std
         raise ValueError(f"{name!r} holds NaN or Inf in {bad} of {y.size} samples; zero them in data and mask")
     operator = LinearOperator(jnp.asarray(mask), transform)
     measured: jax.Array = jnp.asarray(mask * y)
-    scale = float(jnp.percentile(jnp.linalg.norm(operator.inverse(measured), axis=-1), 99.8))
+    size = jnp.linalg.norm(operator.inverse(measured), axis=-1)
+    scale = float(jnp.percentile(size, 99.8)) or float(size.max())
     if not scale > 0:
         raise ValueError(f"{name!r} holds zeros only where the mask is 1; check data and mask")
     measurement = Measurement(measured / scale, operator, jnp.float32(noise_std / scale))

@@ -82,6 +82,11 @@ LAYOUTS = {
         {"kspace": MULTI, "coils": MAPS},
         "[H, W, coils]",
     ),
+    "maps with the origin in the corner": (
+        {"kspace": MULTI, "coils": shift(MAPS, (1, 2))},
+        {"kspace": MULTI, "coils": MAPS},
+        "origin in the corner",
+    ),
     "one coil, last": ({"kspace": K[..., None]}, {"kspace": K}, "[H, W, coils]"),
     "one set of maps": ({"kspace": MULTI, "coils": MAPS[None]}, {"kspace": MULTI, "coils": MAPS}, ""),
     "leading axes": ({"kspace": MULTI[None, None], "coils": MAPS}, {"kspace": MULTI, "coils": MAPS}, ""),
@@ -120,6 +125,16 @@ MISTAKES = {
     "NaN": ({"kspace": np.where(np.abs(K) > 1, np.nan, K)}, {}, "NaN or Inf in"),
     "zeros": ({"kspace": 0 * K}, {}, "zeros only"),
     "maps of other coils": ({"kspace": MULTI, "coils": MAPS[:3]}, {}, "one map per coil"),
+    "maps of other places": (
+        {"kspace": MULTI, "coils": MAPS[:, ::-1].conj()},
+        {},
+        "outside of the given sensitivities",
+    ),
+    "maps with NaN": ({"kspace": MULTI, "coils": MAPS * np.nan}, {}, "sensitivities hold NaN"),
+    "slices last": ({"kspace": np.stack([MULTI] * 3).transpose(2, 3, 1, 0)}, {}, "its centre along axes 0 and 1"),
+    "a number as mask": ({"kspace": K, "mask": np.array(1)}, {}, "mask is the one number 1"),
+    "a unit out of range": ({"kspace": 1e25 * K}, {}, "kspace reaches"),
+    "one side as matrix": ({"kspace": K, "matrix": np.array([9])}, {}, "give two positive numbers"),
     "mask of another size": ({"kspace": K, "mask": np.ones((7, 5))}, {}, "mask of shape (7, 5)"),
     "mask of half values": ({"kspace": K, "mask": 0.5 * MASK}, {}, "other than 0 and 1"),
     "empty mask": ({"kspace": K, "mask": 0 * MASK}, {}, "all zero"),
@@ -160,6 +175,15 @@ def test_prewhitening_makes_the_noise_of_all_coils_alike_and_keeps_its_level():
     whitened, level = noise.prewhitened(scan, noise.noise_covariance(scan))
     np.testing.assert_allclose(noise.noise_covariance(whitened), 2 * level**2 * np.eye(4), atol=1e-3 * level**2)
     np.testing.assert_allclose(2 * level**2, np.mean(np.abs(scan) ** 2), rtol=1e-5)
+
+
+def test_an_object_that_nearly_fills_the_image_has_its_origin_found_on_both_axes():
+    tall = np.abs(np.linspace(-1, 1, 64) + 0.1)[:, None] < 0.8
+    image = tall * (np.abs(np.linspace(-1, 1, 48)) < 0.5) * (1.0 + 0.5j)
+    found = scan_of({"kspace": np.fft.fft2(image).astype(np.complex64)})
+    assert "about the edge of the rows and columns" in "; ".join(found.notes)
+    y = found.scale * np.asarray(found.measurement.y)
+    np.testing.assert_allclose(y, fft2c(image) * np.sqrt(image.size), atol=1e-3)
 
 
 def test_given_sensitivities_are_prewhitened_with_the_data():
