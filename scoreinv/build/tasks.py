@@ -156,6 +156,8 @@ def load_image(name: str, config) -> LoadedImage:
         scale = intensity_scale(volume.values, data.intensity, low, high, tuple(data.percentiles))
     except ValueError as error:
         raise FileError(f"{shown(name)}: {error}") from error
+    if np.ptp(volume.values[index]) == 0:
+        raise FileError(f"slice {index} of {shown(name)} holds one value only; choose another by slice_index")
     for note in (*volume.notes, *doubts(volume.values, data.intensity, low, high)):
         logging.warning("%s: %s", name, note)
     geometry = None if volume.geometry is None else volume.geometry.of_slice(index)

@@ -150,18 +150,24 @@ def _from_array(stored: Shaped[np.ndarray, "..."], path: Path, slices: str) -> V
 
 
 def _slice_axis(stored: Shaped[np.ndarray, "a b c"], path: Path) -> tuple[int, tuple[str, ...]]:
-    """Along which axis an array has its slices: the first, unless another one is much shorter than both others."""
-    shape = stored.shape
+    """Along which axis an array has its slices, and what is to be said about it.
+
+    The axis that is much shorter than both others; else the one whose side differs from two equal ones; else the first.
+    """
+    shape, first, last = stored.shape, stored.shape[0], stored.shape[-1]
     shortest = int(np.argmin(shape))
-    if shortest == 0 or 4 * shape[shortest] > min(side for axis, side in enumerate(shape) if axis != shortest):
-        return 0, ()
-    if shortest == 2 and shape[2] in (3, 4) and stored.dtype == np.uint8:
+    if shortest in (0, 2) and shape[shortest] in (3, 4) and stored.dtype == np.uint8:
         raise FileError(
-            f"{shown(path)} of shape {shape} is a picture in colour, or has its slices last; allowed: gray values: "
-            "take one channel, or say --config.data.slice_axis=2"
+            f"{shown(path)} of shape {shape} is a picture in colour, or has {shape[shortest]} slices; allowed: gray "
+            f"values: take one channel, or say --config.data.slice_axis={shortest}"
         )
-    note = f"shape {shape} is taken to have its {shape[shortest]} slices along axis {shortest}; data.slice_axis says so"
-    return shortest, (note,)
+    thin = 4 * shape[shortest] <= min(side for axis, side in enumerate(shape) if axis != shortest)
+    axis = shortest if thin else 2 if first == shape[1] != last else 1 if first == last != shape[1] else 0
+    if axis == 0 and (thin or shortest == 0):
+        return 0, ()
+    return axis, (
+        f"shape {shape} is taken to have its {shape[axis]} slices along axis {axis}; data.slice_axis says so",
+    )
 
 
 def _chosen_key(arrays: dict[str, tuple[tuple[int, ...], np.dtype]], key: str, path: Path) -> str:

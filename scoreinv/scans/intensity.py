@@ -128,7 +128,18 @@ def _check_hounsfield(values: Float[np.ndarray, "..."], low: float, high: float)
 
 def doubts(values: Float[np.ndarray, "..."], preset: str, low: float, high: float) -> tuple[str, ...]:
     """What is to be said about a volume that `intensity_scale` takes with these arguments."""
-    bottom = float(values.min())
-    if preset == "ct_window" and bottom > _AIR:
-        return (f"no air in it, the lowest value is {bottom:g}: are these Hounsfield units, or is 1024 added?",)
-    return ()
+    bottom, top = float(values.min()), float(values.max())
+    if preset == "ct_window":
+        said = f"no air in it, the lowest value is {bottom:g}: are these Hounsfield units, or is 1024 added?"
+        return (said,) if bottom > _AIR else ()
+    first = float(values.min(initial=top, where=values > bottom))
+    last = float(values.max(initial=bottom, where=values < top))
+    extremes = [
+        (top, 2 * (top - last) > top - bottom),
+        (bottom, bottom < 0 <= first and 2 * (first - bottom) > top - bottom),
+    ]
+    alone = [f"{value:g}" for value, apart in extremes if apart and first <= last]
+    return tuple(
+        f"all values but {value} lie in {first:g} to {last:g}: an outlier or padding, which takes the contrast? Mask it"
+        for value in alone
+    )

@@ -294,7 +294,11 @@ def test_slices_of_an_array_lie_along_its_short_axis_or_the_one_that_is_named(tm
     np.testing.assert_array_equal(first.values, values)
     assert any("is this the right axis" in note for note in first.notes)
     np.save(tmp_path / "rgb.npy", np.zeros((40, 36, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"picture in colour, or has its slices last; .*slice_axis=2"):
+    for shape, axis in {(40, 40, 24): 2, (24, 40, 40): 0, (40, 24, 40): 1, (40, 30, 24): 0}.items():
+        np.save(tmp_path / "a.npy", np.zeros(shape))
+        volume = read_image(tmp_path / "a.npy")
+        assert len(volume.values) == shape[axis] and bool(volume.notes) == (shape[0] != 24)
+    with pytest.raises(ValueError, match=r"picture in colour, or has 3 slices; .*slice_axis=2"):
         read_image(tmp_path / "rgb.npy")
     assert read_image(tmp_path / "rgb.npy", slices="2").values.shape == (3, 40, 36)
     with pytest.raises(ValueError, match="unknown slice axis 'x'"):
@@ -343,6 +347,10 @@ def test_ct_without_air_is_doubted():
     assert not doubts(HU, "ct_window", -1024.0, 1024.0)
     assert "no air in it" in doubts(HU + 900, "ct_window", -1024.0, 1024.0)[0]
     assert not doubts(HU + 900, "percentile", -1024.0, 1024.0)
+    for extreme in (32767.0, -32768.0):
+        padded = np.where(BRAIN < 100, np.float32(extreme), np.abs(BRAIN)).astype(np.float32)
+        assert f"all values but {extreme:g} lie in" in doubts(padded, "percentile", -1024.0, 1024.0)[0]
+    assert not doubts((BRAIN > 100).astype(np.float32), "percentile", -1024.0, 1024.0)
 
 
 def test_ct_without_rescale_tags_is_not_in_hounsfield_units(tmp_path):
