@@ -23,7 +23,7 @@ from scoreinv.build.checks import check_config, check_overrides, help_text
 from scoreinv.build.field import MODES
 
 LONGEST_LINE = 500
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 config_flag = config_flags.DEFINE_config_file(
     "config",
@@ -86,8 +86,8 @@ def one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
         text = f"out of memory ({text}); take fewer images at once (batch_size of sampler or train), or smaller ones"
-    elif isinstance(error, OSError) and error.errno in FULL:
-        text = f"the disk is full ({text}); make room or choose another --workdir: the same command continues"
+    elif is_full_disk(error, text):
+        text = f"the disk is full or fails ({text}); make room or choose another --workdir: the same command continues"
     elif not isinstance(error, ValueError | OSError | FloatingPointError):
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
@@ -96,6 +96,13 @@ def one_line(error: Exception) -> str:
             "the environment shows where: please report it with that"
         )
     return shortened(text, LONGEST_LINE)
+
+
+def is_full_disk(error: Exception, text: str) -> bool:
+    """Whether a disk is full or fails, as the system says or a library that wraps its words."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    return not isinstance(error, ValueError) and any(os.strerror(code) in text for code in FULL)
 
 
 def shortened(text: str, length: int) -> str:
@@ -107,7 +114,7 @@ def handle_signals() -> None:
     """Makes SIGTERM end any mode as Ctrl-C does, and an interrupt that Python ignores come again.
 
     Python prints and drops an exception that a destructor or a callback of garbage collection raises; an early Ctrl-C,
-    which falls into the imports, often lands there.
+    which falls into the imports, often lands there. What a thread raises is said on one line.
     """
 
     def stop(number: int, _: Any) -> NoReturn:
@@ -119,8 +126,15 @@ def handle_signals() -> None:
         else:
             sys.__unraisablehook__(ignored)
 
+    def in_a_thread(ended: Any) -> None:
+        if os.environ.get("SCOREINV_TRACEBACK") or not isinstance(ended.exc_value, Exception):
+            threading.__excepthook__(ended)
+        else:
+            logging.error("a thread ended: %s", one_line(ended.exc_value))
+
     signal.signal(signal.SIGTERM, stop)
     sys.unraisablehook = again
+    threading.excepthook = in_a_thread
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -176,5 +190,13 @@ def configurations() -> Path:
 
 
 def is_worth_reading(record: LogRecord) -> bool:
-    """Leaves out the running commentary of other packages (orbax, JAX, tensorflow-datasets), not their warnings."""
-    return record.levelname != "INFO" or record.pathname.startswith(str(Path(__file__).parent))
+    """Leaves out the running commentary of other packages (orbax, JAX, tensorflow-datasets) and their tracebacks.
+
+    A warning of theirs stays, on one line: what it means for the run, the last line says.
+    """
+    if record.pathname.startswith(str(Path(__file__).parent)):
+        return True
+    if not os.environ.get("SCOREINV_TRACEBACK"):
+        record.msg, record.args = shortened(" ".join(record.getMessage().split()), LONGEST_LINE), ()
+        record.exc_info = record.exc_text = None
+    return record.levelname != "INFO"

@@ -1,8 +1,10 @@
 """The command line: which configuration it means, what it refuses, and how it ends."""
 
+import logging
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -62,7 +64,8 @@ def test_a_mistake_is_said_as_it_is_and_anything_else_is_called_a_bug(monkeypatc
     assert line.startswith("error: a bug in scoreinv, KeyError in test_cli.py:") and "SCOREINV_TRACEBACK=1" in line
     assert "\n" not in line and len(line) < 500
     assert "out of memory" in line_of(RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), monkeypatch)
-    assert "the disk is full" in line_of(OSError(28, "No space left on device", "out.npz"), monkeypatch)
+    for full in (OSError(28, "No space left on device", "out.npz"), RuntimeError("write() failed: File too large; x")):
+        assert "the disk is full" in line_of(full, monkeypatch)
     assert len(line_of(ValueError("x" * 5000), monkeypatch)) < 600
     with pytest.raises(KeyError):
         line_of(KeyError("angles"), monkeypatch, "1")
@@ -81,12 +84,27 @@ def test_a_signal_ends_the_command_early_with_one_line(number, tmp_path):
     assert err.strip().count("\n") == 0 and ("SIGTERM" in err or number == signal.SIGINT)
 
 
+def test_what_other_packages_log_is_one_line_without_a_traceback(monkeypatch):
+    monkeypatch.delenv("SCOREINV_TRACEBACK", raising=False)
+    try:
+        raise OSError(28, "No space left on device")
+    except OSError:
+        about = (sys.exc_info(), None)
+    theirs = logging.LogRecord(
+        "orbax", logging.ERROR, "/site-packages/orbax/x.py", 1, "cannot\nwrite %s", ("a",), *about
+    )
+    assert cli.is_worth_reading(theirs) and logging.Formatter().format(theirs) == "cannot write a"
+    theirs.levelname = "INFO"
+    ours = logging.LogRecord("absl", logging.INFO, cli.__file__, 1, "step %d", (3,), None)
+    assert not cli.is_worth_reading(theirs) and cli.is_worth_reading(ours)
+
+
 def test_an_interrupt_that_python_drops_comes_again():
     class Dropping:
         def __del__(self):
             signal.raise_signal(signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGTERM), sys.unraisablehook
+    before = signal.getsignal(signal.SIGTERM), sys.unraisablehook, threading.excepthook
     cli.handle_signals()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -95,4 +113,4 @@ def test_an_interrupt_that_python_drops_comes_again():
             time.sleep(5)
     finally:
         signal.signal(signal.SIGTERM, before[0])
-        sys.unraisablehook = before[1]
+        sys.unraisablehook, threading.excepthook = before[1:]

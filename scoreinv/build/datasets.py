@@ -123,12 +123,18 @@ def _not_empty(items: Iterable[Slice], data, split: str) -> Iterator[Slice]:
         yield item
         count += 1
     if not count:
-        raise ValueError(nothing_in(data, split))
+        raise ValueError(nothing_in(data, split, bool(data.packed)))
 
 
-def nothing_in(data, split: str) -> str:
-    """Why a split has no slice, and the usual fix."""
-    if data.packed:
+def nothing_in(data, split: str, prepared: bool = False) -> str:
+    """Why a split has no slice, and the usual fix.
+
+    Args:
+        data: the `data` section.
+        split: "train", "validation" or "test".
+        prepared: whether the slices are those of `data.packed`.
+    """
+    if prepared:
         return f"{data.packed!r} holds no slice of split {split!r}; prepare more volumes or name subjects"
     inside = {volume.subject for volume in volumes(data) if splits(data).of(volume.subject) == split}
     if not inside:

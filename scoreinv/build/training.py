@@ -105,7 +105,7 @@ def _stream(config, count: int, look: Appearance) -> Batches:
     data, devices, steps = config.data, jax.local_device_count(), config.train.steps_per_call
     slices = random_access(datasets.read_slices(data, "train"))
     if not len(slices):
-        raise ValueError(datasets.nothing_in(data, "train"))
+        raise ValueError(datasets.nothing_in(data, "train", bool(data.packed)))
     logging.info("%d training slices, streamed", len(slices))
     processes = {"process": jax.process_index(), "processes": jax.process_count()}
     stream = Stream(devices * steps * count, data.crop, data.threads, config.seed, **processes)

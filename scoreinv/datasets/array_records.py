@@ -32,12 +32,14 @@ class Preparation:
         side: the largest that their images have; smaller ones are padded in the files.
         splits: which subjects train, validate and test.
         settings: what else decided the content, for the dataset's metadata.
+        why_empty: split -> why none of its subjects left a slice.
     """
 
     slices: Callable[[LazyVolume], Iterable[Slice]]
     side: int
     splits: Splits
     settings: Mapping[str, Any]
+    why_empty: Callable[[str], str]
 
 
 class ArrayRecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -82,13 +84,17 @@ class ArrayRecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True
         return splits
 
     def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(subjects) for split, subjects in self._subjects().items()}
+        return {split: self._generate_examples(split, subjects) for split, subjects in self._subjects().items()}
 
-    def _generate_examples(self, subjects):
+    def _generate_examples(self, split, subjects):
+        count = 0
         volumes = [volume for volume in self._volumes if volume.subject in set(subjects)]
         for number, volume in enumerate(tqdm(volumes, desc="preparing volumes", unit="volume")):
             for item in self._preparation.slices(volume):
+                count += 1
                 yield f"{number}/{item.index}", _encode(item, self._preparation.side)
+        if not count:
+            raise ValueError(self._preparation.why_empty(split))
 
 
 def _encode(item: Slice, side: int) -> dict[str, Any]:

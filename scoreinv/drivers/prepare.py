@@ -1,5 +1,6 @@
 """Preparation driver: volumes in, prepared slices out."""
 
+from functools import partial
 from pathlib import Path
 
 from absl import logging
@@ -22,7 +23,8 @@ def prepare(config, workdir: Path) -> Path:
         What was written, for `config.data.packed`.
 
     Raises:
-        ValueError: no file, one that cannot be read, or an existing dataset; nothing is written then.
+        ValueError: no file, one that cannot be read, no slice left of a split, or an existing dataset; nothing is
+            written then.
     """
     data = config.data
     write = build.choose({"array_record": _write_dataset, "npz": _write_npz}, data.format, "data.format")
@@ -47,9 +49,9 @@ def _write_dataset(volumes, data, workdir: Path) -> Path:
     def slices(volume):
         return (reduced(item, data.packed_size) for item in read(volume))
 
-    return write_dataset(
-        data.source, volumes, Preparation(slices, data.packed_size, build.splits(data), settings), workdir
-    )
+    why_empty = partial(build.nothing_in, data)
+    preparation = Preparation(slices, data.packed_size, build.splits(data), settings, why_empty)
+    return write_dataset(data.source, volumes, preparation, workdir)
 
 
 def _write_npz(volumes, data, workdir: Path) -> Path:
@@ -57,5 +59,9 @@ def _write_npz(volumes, data, workdir: Path) -> Path:
         split: [reduced(item, data.packed_size) for item in build.read_volumes(data, volumes, split)]
         for split in SPLITS
     }
+    present = {build.splits(data).of(volume.subject) for volume in volumes}
+    for split in SPLITS:
+        if split in present and not slices[split]:
+            raise ValueError(build.nothing_in(data, split))
     write_atomically(workdir / "slices.npz", lambda path: write_packed(path, slices))
     return workdir / "slices.npz"

@@ -166,6 +166,9 @@ def _row(task: Task, method: str, result: Result) -> dict[str, Any]:
     """One row of metrics.json; PSNR and SSIM are null where no truth exists."""
     truth = None if task.truth is None else remove_metal(task.truth, task.metal)
     image = remove_metal(result.mean, task.metal)
+    if not jnp.isfinite(image).all():
+        logging.error("%s: the image of %s holds NaN or Inf, it has diverged; change its settings", task.name, method)
+        truth = None
     return {
         "task": task.name,
         "method": method,

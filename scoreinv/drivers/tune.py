@@ -117,7 +117,7 @@ def _optuna() -> Any:
         import optuna
     except ImportError as error:
         raise ValueError("tuning needs Optuna, which is not installed; pip install 'scoreinv[tune]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # its warnings hold tracebacks
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     return optuna
 

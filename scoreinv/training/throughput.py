@@ -6,6 +6,8 @@ from typing import Any
 import jax
 from absl import logging
 
+from scoreinv import parallel
+
 # Dense bfloat16 operations a second, of the data sheets.
 PEAKS = {"H100": 989e12, "H200": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12, "A10": 125e12, "L4": 121e12}
 

@@ -105,6 +105,14 @@ def test_preparation_without_training_subjects_writes_nothing(config, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("form", ["array_record", "npz"])
+def test_preparation_without_a_slice_says_why_and_writes_nothing(config, form, tmp_path):
+    config.data.update({"format": form, "foreground_threshold": 1.0})
+    with pytest.raises(ValueError, match=r"no slice is left of the \d subjects of split 'train': less than data"):
+        prepare(config, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
 def test_an_empty_folder_is_refused(config, tmp_path):
     (tmp_path / "empty").mkdir()
     config.data.folders = (str(tmp_path / "empty"),)

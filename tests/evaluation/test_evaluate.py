@@ -1,8 +1,10 @@
 """Evaluation, sweep and tuning on phantoms with an untrained network: resumed, shared, one program, honest splits."""
 
 import ast
+import errno
 import json
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from scoreinv import build
 from scoreinv.build.checks import check_config
 from scoreinv.drivers.evaluate import evaluate
 from scoreinv.drivers.sweep import sweep
-from scoreinv.drivers.tune import parse_ranges, tune
+from scoreinv.drivers.tune import _stored, parse_ranges, tune
 from scoreinv.evaluation import runner as comparison
 from tests.evaluation.test_rows import hold
 
@@ -183,6 +185,21 @@ def test_tuning_sees_validation_subjects_only_and_continues(config, folder, tmp_
     assert f"lam={best['lam']}" in tuned.sampler.settings and tuned.sampler.sigma_max == best["sigma_max"]
     config.sampler = tuned.sampler
     assert tuned.to_dict() == config.to_dict()
+
+
+def test_a_study_on_a_full_disk_or_damaged_gets_one_line(tmp_path):
+    path = tmp_path / "study.db"
+    with sqlite3.connect(path) as database, pytest.raises(OSError, match=r"full.*study\.db") as full, _stored(path):
+        database.execute("create table t (x)")
+        database.execute("PRAGMA max_page_count = 3")
+        try:
+            database.executemany("insert into t values (?)", [("x" * 4000,)] * 9)
+        except sqlite3.Error as error:
+            raise RuntimeError("An exception is raised during the commit. ") from error  # as Optuna does
+    assert full.value.errno == errno.ENOSPC
+    with pytest.raises(ValueError, match=r"study\.db' is damaged \(file is not a database\)"), _stored(path):
+        path.write_bytes(b"no database, but as long as a header of one has to be" * 9)
+        sqlite3.connect(path).execute("select 1 from t")
 
 
 def test_ranges():
