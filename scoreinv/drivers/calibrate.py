@@ -56,7 +56,8 @@ def calibrate(config, workdir: Path) -> dict[str, conformal.Correction]:
     prior = fitting_prior(config, shape)
     if len(subjects) < 3:
         raise ValueError(f"{len(subjects)} validation subjects; give at least 3, better 20 (calibrate.splits, data)")
-    claim_settings(workdir / "calibrate.json", _settings_of(config, prior))
+    content = {name: value for chosen in sets.values() for name, value in chosen.means().items()}
+    claim_settings(workdir / "calibrate.json", _settings_of(config, prior) | content)
     cases = cases_of(config, prior, workdir / "draws", sets)
     return conclude(config, workdir, cases)
 

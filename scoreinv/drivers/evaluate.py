@@ -64,14 +64,15 @@ def _evaluate(config, workdir: Path) -> pd.DataFrame:
     slices = choose_slices(config, config.evaluate.split, config.evaluate.slices)
     runner = Runner(prior, slices, region(config.evaluate.region), config.seed)
     validation = _validation_runner(config, runner) if candidates else None
-    claim_settings(workdir / "evaluate.json", settings_of(config, prior, ("operator.acceleration", "operator.views")))
+    settings = settings_of(config, prior, ("operator.acceleration", "operator.views"))
+    claim_settings(workdir / "evaluate.json", settings | slices.means())
     chosen = _choose(workdir, candidates, validation) if validation else {}
     conditions = [_with_settings_of(condition, chosen) for condition in conditions]
     rows = frame(run(workdir / "evaluate.csv", conditions, runner, "evaluating"))
     summary = summarize(rows, reference)
     if chosen:
-        settings = {place: candidate.labels["setting"] for place, candidate in chosen.items()}
-        summary["setting"] = [settings.get((r["method"], r["operator"]), "") for _, r in summary.iterrows()]
+        found = {place: candidate.labels["setting"] for place, candidate in chosen.items()}
+        summary["setting"] = [found.get((r["method"], r["operator"]), "") for _, r in summary.iterrows()]
     write_summary(workdir, summary, labels_of(rows))
     for condition in conditions:
         if condition.labels["method"] == conditions[-1].labels["method"]:

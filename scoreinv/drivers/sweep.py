@@ -44,7 +44,7 @@ def _sweep(config, workdir: Path) -> pd.DataFrame:
     runner = Runner(prior, slices, region(config.evaluate.region), config.seed)
     axes = [name for name in parse_axes(config.sweep.over) if name != "method"]
     named = tuple(f"{section}.{axis.rpartition('.')[2]}" for axis in axes for section in ("operator", "sampler"))
-    claim_settings(workdir / "sweep.json", settings_of(config, prior, named))
+    claim_settings(workdir / "sweep.json", settings_of(config, prior, named) | slices.means())
     started = time.perf_counter()
     rows = frame(run(workdir / "sweep.csv", conditions, runner, "sweeping"))
     logging.info(

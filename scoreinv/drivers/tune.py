@@ -84,7 +84,8 @@ def tune(config, workdir: Path) -> dict[str, float]:
     prior = fitting_prior(config, shape)
     slices = choose_slices(config, "validation", config.tune.slices)
     runner = Runner(prior, slices, region(config.evaluate.region), config.seed)
-    claim_settings(workdir / "tune.json", settings_of(config, prior) | {"tune.objective": config.tune.objective})
+    settings = settings_of(config, prior) | {"tune.objective": config.tune.objective}
+    claim_settings(workdir / "tune.json", settings | slices.means())
 
     def objective(trial) -> float:
         chosen = {name: trial.suggest_float(name, low, high, log=log) for name, (low, high, log) in ranges.items()}

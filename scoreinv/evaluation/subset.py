@@ -25,6 +25,14 @@ class Subset(NamedTuple):
         """(H, W, C) of the reconstructions."""
         return (self.images.shape[1] // self.oversample, self.images.shape[2] // self.oversample, 1)
 
+    def means(self) -> dict[str, float]:
+        """The mean of each slice by its name: what a run that goes on knows its data by, whatever machine read them."""
+        named = zip(self.names, self.images, strict=True)
+        return {
+            f"the mean of slice {index} of {subject}, volume {volume},": round(float(image.mean()), 2)
+            for (subject, volume, index), image in named
+        }
+
 
 def spread(subjects: Sequence[str], count: int) -> list[int]:
     """Indices of `count` slices: as even over the subjects as their numbers allow, evenly spaced within each."""

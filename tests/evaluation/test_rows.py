@@ -4,9 +4,11 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from scoreinv.evaluation.rows import ResultFile, claim_settings, place_of
+from scoreinv.evaluation.subset import Subset
 
 ROWS = [{"method": "tv", "psnr": "30.1"}, {"method": "dpir", "psnr": "32"}]
 HOLDER = """
@@ -111,7 +113,10 @@ def test_processes_with_other_slices_batches_and_methods_double_no_row(tmp_path)
 
 def test_results_of_other_settings_are_refused_and_new_settings_are_noted(tmp_path):
     path = tmp_path / "settings.json"
-    claim_settings(path, {"seed": 0, "views": (23,)})
+    first, other = (Subset(np.full((1, 4, 4, 1), value), (("sub-1", 0, 3),), 1).means() for value in (0.0, 0.5))
+    claim_settings(path, {"seed": 0, "views": (23,)} | first)
+    with pytest.raises(ValueError, match=r"the mean of slice 3 of sub-1, volume 0, was 0\.0, is 0\.5"):
+        claim_settings(path, other)
     claim_settings(path, {"seed": 0, "views": [23], "methods.dds.steps": 20})
     with pytest.raises(ValueError, match=r"holds results of another run \(methods.dds.steps was 20, is 40\)"):
         claim_settings(path, {"seed": 0, "methods.dds.steps": 40})
