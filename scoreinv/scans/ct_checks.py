@@ -147,6 +147,8 @@ def angles_in_radians(angles: Float[np.ndarray, " views"], unit: str = "") -> tu
     if unit == "radians" or (not unit and reach <= 2 * np.pi * 1.01):
         return angles, ""
     span = float(np.ptp(angles))
+    if not unit and len(angles) > 1 and span <= 2 * np.pi * 1.01:
+        raise ValueError(f"angles from {angles.min():g} to {angles.max():g} may be either; set scan.angle_unit")
     if span > 360 * 3:
         raise ValueError(f"angles span {span:g}; give radians, or degrees of up to three turns")
     said = "" if unit else f"angles from {angles.min():g} to {angles.max():g} were taken for degrees"

@@ -22,6 +22,7 @@ ANGLES = {"angles": "", "angles_degrees": "degrees", "angles_radians": "radians"
 # A scanner for anything but buildings sees less than this, mm.
 WIDEST = 5000.0
 # At most: columns at the axis in a pixel, pixels in a column; pixels of an image for each ray, beyond a small image.
+LEAST = 4  # pixels of a side
 FINEST, MOST_PIXELS, SMALL = 16.0, 100, 256**2
 
 
@@ -139,6 +140,8 @@ def _axis(arrays, y, beam: BeamGeometry, noise_std, settings) -> tuple[float | N
         return (given if given >= 0 else None), []
     notes = _check_parallel(found, len(y), settings.checks)
     if given >= 0:
+        if found.axis_known and abs(given - middle - found.axis) > max(1.0, 4 * found.axis_std):
+            notes.append(f"axis={given:g}, while the centres of mass of the projections say {middle + found.axis:.2f}")
         return given, notes
     offset = found.axis if found.axis_known else axis_from_opposite_views(y, beam.angles)
     how = "centres of mass" if found.axis_known or offset is None else "opposite views"
@@ -217,8 +220,11 @@ def _shape(given) -> tuple[int, int] | None:
     values = np.ravel(np.asarray(given))
     if not values.size:
         return None
-    if values.size > 2 or np.any(values != np.round(values.real)) or np.any(values < 1) or np.any(values > 8192):
-        raise ValueError(f"shape is {values.tolist()}; give the side of the image in pixels, or [height, width]")
+    numeric = values.dtype.kind in "iuf" and values.size <= 2
+    if not numeric or np.any(values != np.round(values)) or np.any(values < LEAST) or np.any(values > 8192):
+        raise ValueError(
+            f"shape is {values.tolist()}; give the side of the image in pixels, at least {LEAST}, or [height, width]"
+        )
     return int(values[0]), int(values[-1])
 
 

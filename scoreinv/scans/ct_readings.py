@@ -12,6 +12,9 @@ from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_names import number
 
 QUANTITIES = ("counts", "transmission", "line_integrals")
+LARGEST = 1e30  # number in single precision, with room
+MOST_NEGATIVE = 0.05  # share of readings without their dark field that are below zero
+MOST_SHARE = 1.2  # of the open beam, which noise and scatter may exceed
 STORED = ("counts", "transmission", "sinogram")
 
 
@@ -106,6 +109,9 @@ def _readings(arrays, views: int, settings) -> tuple[np.ndarray, str, list[str]]
     bad = int(np.sum(~np.isfinite(y)))
     if bad and stored == "sinogram":
         raise ValueError(f"sinogram holds NaN or Inf in {bad} of {y.size} samples; zero them in data and mask")
+    peak = float(np.abs(y).max(initial=0, where=np.isfinite(y)))
+    if peak and not 1 / LARGEST < peak < LARGEST:
+        raise ValueError(f"{stored} reaches {peak:.3g}; give it in a unit in which it stays below {LARGEST:g}")
     quantity = settings.quantity or {"sinogram": "line_integrals"}.get(stored, stored)
     if not settings.quantity and stored == "sinogram" and ct_checks.is_before_logarithm(y):
         raise ValueError(
@@ -142,6 +148,16 @@ def _logarithm(arrays, readings, quantity, settings) -> tuple[np.ndarray, np.nda
             photons = counts.open_beam(readings)
             notes.append(f"the open beam is {photons:.5g}, as the outermost detectors read; scan.open_beam sets it")
         flats = np.full(readings.shape[1], photons)
+    negative = float(np.mean(readings < 0))
+    if darks is None and negative > MOST_NEGATIVE:
+        raise ValueError(
+            f"{100 * negative:.0f} % of the {quantity} are negative; give what the detector read, and `darks` if that "
+            "is to be subtracted from it"
+        )
+    beside = counts.open_beam(readings)
+    if flats is None and quantity == "transmission" and beside > MOST_SHARE:
+        notes.append(f"transmission reads {beside:.4g} beside the object: divided by that, as it is a share of 1")
+        readings = readings / beside
     share, beam = counts.transmission(readings, flats, darks)
     p = np.where(np.isfinite(share), counts.line_integrals(share, photons or np.inf), np.nan)
     # Columns differ by their gain, which is no photons, and by the beam, which is smooth. Weights of a ray's own noise

@@ -36,6 +36,8 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
     geometry, in_mm, more = scan_geometry(arrays, rays.p, angles, rays.noise_std, settings.geometry)
     notes += [*said, *rays.notes, *more]
     mask = arrays["mask"].astype(np.float32) if "mask" in arrays else np.ones((len(angles), 1), np.float32)
+    if mask.shape == angles.shape:
+        mask = mask[:, None]  # of the views
     check_mask(mask, rays.p.shape)
     if ct_checks.edge_share(rays.p) > ct_checks.TRUNCATED:
         notes.append("the object is larger than what the detectors see: values near the edge are not to be trusted")

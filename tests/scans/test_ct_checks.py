@@ -91,6 +91,8 @@ def test_units_of_angles():
         np.testing.assert_array_equal(ct_checks.angles_in_radians(angles)[0], angles)
     np.testing.assert_allclose(ct_checks.angles_in_radians(np.array([0.0, 1.5]), "degrees")[0], [0, np.deg2rad(1.5)])
     np.testing.assert_allclose(ct_checks.angles_in_radians(np.array([0.0, 12.5]), "radians")[0], [0, 12.5])
+    with pytest.raises(ValueError, match=r"from 62 to 65 may be either; set scan\.angle_unit"):
+        ct_checks.angles_in_radians(np.array([62.0, 65.0]))
     with pytest.raises(ValueError, match="span 1800"):
         ct_checks.angles_in_radians(np.array([0.0, 1800.0]))
 

@@ -64,6 +64,14 @@ RIGHT = {
         0.02,
     ),
     "transmission": (GOOD | {"sinogram": np.exp(-0.02 * Y)}, {"quantity": "transmission"}, {}, "", 0.02),
+    "transmission in per cent": (
+        GOOD | {"sinogram": 100 * np.exp(-0.02 * Y)},
+        {"quantity": "transmission"},
+        {},
+        "divided by that",
+        0.02,
+    ),
+    "mask of the views": (GOOD | {"mask": np.ones(VIEWS, bool)}, {}, {}, "", 1.0),
     "no shape": ({"sinogram": Y, "angles": ANGLES}, {}, {}, "64 x 64", 1.0),
     "one detector row of several": (
         GOOD | {"sinogram": np.stack([0 * Y, Y, 0 * Y], 1)},
@@ -111,6 +119,12 @@ WRONG = {
     "no angles": ({"sinogram": Y}, {}, {}, "without `angles`"),
     "fewer angles": (GOOD | {"angles": ANGLES[:7]}, {}, {}, r"\[views, detectors\]"),
     "shape of three": (GOOD | {"shape": np.array([64, 64, 1])}, {}, {}, "side of the image"),
+    "shape of letters": (GOOD | {"shape": np.array("x")}, {}, {}, "side of the image"),
+    "shape of one pixel": (GOOD | {"shape": np.array(1)}, {}, {}, "at least 4"),
+    "more pixels than the rays tell": (GOOD, {}, {"shape": (4096,)}, "100 pixels for each ray"),
+    "pixels of a nanometre": (GOOD, {}, {"pixel": 1e-9}, "within 16 times the columns"),
+    "negative counts": (GOOD | {"sinogram": -Y - 1}, {"quantity": "counts"}, {}, "100 % of the counts are negative"),
+    "a unit out of range": (GOOD | {"sinogram": 1e60 * Y}, {}, {}, "reaches"),
     "HU without mm": (GOOD, {"water": 0.0193}, {}, "detector_pitch"),
     "two axes": (GOOD | {"axis": np.array([1.0, 2.0])}, {}, {}, "one finite number"),
 }  # fmt: skip
@@ -133,6 +147,7 @@ def test_what_is_not_understood_is_named_and_a_noise_level_that_does_not_fit_is_
     scan = scan_of(GOOD | {"magnification": np.array(1.3)}, noise_std=2.0)
     assert "magnification" in scan.notes[0]
     assert "noise_std=2" in " ".join(scan.notes)
+    assert "axis=60, while" in " ".join(scan_of(GOOD, {"axis": 60.0}).notes)
 
 
 def test_the_unit_of_the_data_changes_nothing_but_the_unit():
