@@ -164,3 +164,14 @@ def test_mistakes_get_one_line(config, change, message, tmp_path):
         prepare(config, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_passes_through_the_preparation_and_leaves_no_dataset(config, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scoreinv.datasets.phantom_subjects.random_ellipses", interrupted)
+    config.data.update({"source": "phantom", "phantoms": 2, "packed_size": 16, "intensity": "none"})
+    with pytest.raises(KeyboardInterrupt):
+        prepare(config, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.json"))
