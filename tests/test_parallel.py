@@ -79,3 +79,12 @@ def test_copies_of_a_replicated_tree_outlive_the_devices_memory():
     copy = parallel.first(tree)
     parallel.data_parallel(lambda x: x + 1)(tree)  # donates the memory of `tree`
     np.testing.assert_array_equal(copy, np.ones((4, 4)))
+
+
+def test_a_program_beyond_the_machine_s_memory_is_refused_before_it_runs(monkeypatch):
+    def outer(_, x):
+        return jnp.sum(jnp.sin(x[:, None] * x), 1)
+
+    monkeypatch.setattr(parallel, "machine_memory", lambda: 2**10)
+    with pytest.raises(MemoryError, match="the program takes"):
+        parallel.compile_batch(outer, 0.0, jnp.ones((1, 300)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scoreinv import build
+from scoreinv.build import memory
 from scoreinv.build.checks import check_config, check_overrides, help_text
 from scoreinv.build.field import MODES
 from scoreinv.build.fields import FIELDS, TABLE, default_config
@@ -49,6 +50,35 @@ def test_a_number_outside_of_its_range_is_refused_before_it_takes_memory():
         config.update_from_flattened_dict({name: value})
         with pytest.raises(ValueError, match=rf"{name}=\(?{value if isinstance(value, int) else value[0]}"):
             check_config(config, "reconstruct")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("operator.views", (True,), r"operator\.views=\(True,\)"),
+        ("sampler", 3, "sampler=3; sampler holds fields"),
+        ("methods", {"song2022": 3}, "song2022=3; `methods` and `parts` hold fields"),
+        ("supervised", 1.0, "supervised=1.0; supervised holds fields"),
+        ("supervised", {"unrolled": 3}, r"supervised\.unrolled=3; give a file"),
+        ("parts", "x", "parts='x'; parts holds fields"),
+        ("sampler.steps", {"a": 1}, r"there is no field sampler\.steps\.a"),
+    ],
+)
+def test_what_is_neither_a_value_nor_fields_where_these_belong_is_refused(name, value, message):
+    config = default_config()
+    *section, last = name.split(".")
+    place = config[section[0]] if section else config
+    with place.ignore_type():
+        place[last] = value
+    with pytest.raises(ValueError, match=message):
+        check_config(config, "reconstruct")
+
+
+def test_what_fields_make_together_is_held_against_the_memory(monkeypatch):
+    monkeypatch.setattr(memory.parallel, "machine_memory", lambda: 2**26)
+    memory.check_memory((2, 1024, 1024), "lower one")
+    with pytest.raises(ValueError, match=r"3 x 1024 x 1024 numbers take 0\.0117 GiB, .* 0\.00781; lower x"):
+        memory.check_memory((3, 1024, 1024), "lower x")
 
 
 def test_choices_are_those_of_the_tables_of_names():
