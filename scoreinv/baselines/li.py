@@ -5,6 +5,7 @@ from jaxtyping import Array, Float
 
 from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import interpolate
+from scoreinv.operators.weighted import as_measured
 from scoreinv.samplers.base import Reconstruct
 from scoreinv.typing import Image
 
@@ -12,11 +13,14 @@ from scoreinv.typing import Image
 def li() -> Reconstruct:
     """Filtered back-projection of the sinogram whose unmeasured bins are interpolated along each measured view.
 
+    Rays of unequal weight are interpolated and back-projected as they were measured.
+
     Returns:
         (key, measurement) -> image [H, W, 1]; the key is not used.
     """
 
     def reconstruct(key, measurement):
+        measurement = as_measured(measurement)
         mask = ray_mask(measurement)
         return back_project(measurement, interpolate(measurement.y, mask))
 

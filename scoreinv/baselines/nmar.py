@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from scoreinv.baselines.li import back_project, li, ray_mask
 from scoreinv.operators.base import Measurement
 from scoreinv.operators.mar import interpolate
+from scoreinv.operators.weighted import as_measured
 from scoreinv.samplers.base import Reconstruct
 from scoreinv.typing import Image, Scalar
 
@@ -36,6 +37,7 @@ def nmar(
     """
 
     def reconstruct(key, measurement):
+        measurement = as_measured(measurement)
         image = li()(key, measurement)
         smooth = gaussian(image, smoothing)
         segmented = jnp.where(smooth < soft_from, air, jnp.where(smooth < bone_from, soft, image))

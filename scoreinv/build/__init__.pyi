@@ -1,4 +1,5 @@
 from .corrections import correction, correction_file
+from .ct_operators import BEAMS
 from .datasets import (
     SOURCES,
     nothing_in,
@@ -51,6 +52,7 @@ from .training import appearance, batches, prior_training, training_settings, un
 
 __all__ = [
     "BASELINES",
+    "BEAMS",
     "COMPLEX_PRIORS",
     "MODALITIES",
     "PREDICTORS",

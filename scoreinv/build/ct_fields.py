@@ -32,5 +32,7 @@ CT_FIELDS = section(
     Field("water", 0.0, "attenuation of water per mm, 0.0193 at 70 keV, for an image in HU; 0: the file's, else the "
           "image stays in the unit of the data", low=0, high=1000, when=MEASURED),
     Field("rings", False, "stripes of a sinogram are removed, which needs algotom", when=MEASURED),
+    Field("metal", 0.0, "what is brighter than this in the image of all rays is metal, whose rays are left out; in HU "
+          "where water is given, else in the image's unit; 0: there is none", low=0, high=100_000, when=MEASURED),
     Field("checks", True, "data that contradict their geometry are refused, not only warned of", when=MEASURED),
 )  # fmt: skip

@@ -6,7 +6,7 @@ configuration against this table before any work; `scoreinv --help-fields` print
 
 from ml_collections import ConfigDict
 
-from scoreinv.build.ct_fields import CT_FIELDS
+from scoreinv.build.ct_fields import CT_FIELDS, LENGTH
 from scoreinv.build.field import (
     LEARNING,
     MILLION,
@@ -33,6 +33,8 @@ LINES = MRI & When("without a mask file", lambda c, mode: mode == "sweep" or "."
 WEDGE = CT & When(
     "where operator.mask is 'limited_angle'", lambda c, mode: mode == "sweep" or c.operator.mask == "limited_angle"
 )
+FAN = CT & When("of a fan beam", lambda c, mode: mode == "sweep" or c.operator.beam != "parallel")
+IN_MM = When(f"{METAL.words}, or of a fan beam", lambda c, mode: METAL.holds(c, mode) or FAN.holds(c, mode))
 SAMPLED = where("sampler.preset", "")
 UNCOUNTED = When("where sampler.calls is 0", lambda c, mode: mode == "sweep" or not c.sampler.calls)
 POSTERIOR = When("where interval.draws is above 0", lambda c, mode: c.interval.draws > 0)
@@ -69,8 +71,14 @@ FIELDS = (
         Field("views", (23,), "number of projection angles, one task each", low=1, high=RAYS, when=CT),
         Field("full_views", 0, "views of the sinogram that `views` are masked from; 0: only those", low=0, high=RAYS,
               when=CT),
-        Field("degrees", 90.0, "angular range the views cover", above=0, high=180, when=WEDGE),
-        Field("detectors", 0, "detector bins; 0: enough to see the whole image", low=0, high=RAYS, when=CT),
+        Field("degrees", 90.0, "angular range the views cover, of a fan beam up to 360", above=0, high=360, when=WEDGE),
+        Field("detectors", 0, "detector bins as wide as a pixel at the axis; 0: enough to see the whole image", low=0,
+              high=RAYS, when=CT),
+        Field("beam", "parallel", "rays: parallel, or of one source onto a flat or a curved detector",
+              choices="BEAMS", when=CT),
+        Field("source_to_axis", 595.0, "from the source of a fan to the axis of rotation, mm", above=0, high=LENGTH,
+              when=FAN),
+        Field("field_of_view", 350.0, "longer side of the image, mm", above=0, high=2000, when=IN_MM),
         Field("oversample", 1, "the measured object is this many times finer than the image", low=1, high=16,
               modes=only(SAMPLING), when=SIMULATED),
         Field("size", 0, "longer side to which images are resampled; 0: their own matrix", low=0, high=SIDE,
@@ -90,7 +98,6 @@ FIELDS = (
               length=2, when=METAL),
         Field("metal_threshold", 2500.0, "HU above which the uncorrected image shows metal", low=-1024, high=100_000,
               when=METAL),
-        Field("field_of_view", 350.0, "longer side of the image, mm", above=0, high=2000, when=METAL),
         Field("kvp", 120.0, "tube voltage, kV", above=0, high=1000, when=METAL),
         Field("photons", 2e7, "of the open beam, per ray", above=0, high=1e15, when=METAL),
     ),

@@ -1,14 +1,10 @@
 """Configuration to measurement operators and simulated measurements."""
 
 from collections.abc import Callable
-from functools import lru_cache
 
-import jax.numpy as jnp
-import numpy as np
-
-from scoreinv.build.memory import check_memory
+from scoreinv.build.ct_operators import ct_operators
 from scoreinv.build.names import choose
-from scoreinv.operators import ct, mri
+from scoreinv.operators import mri
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
 from scoreinv.scans.masks import read_mask
 from scoreinv.simulation import implants, metal
@@ -37,37 +33,6 @@ def _diameters(shape: tuple[int, int], acceleration: float):
     return mri.radial_mask(shape, round(shape[1] / acceleration))
 
 
-def _ct_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
-    degrees = choose({"sparse_view": 180.0, "limited_angle": config.degrees}, config.mask, "operator.mask for ct")
-    if not 0 < degrees <= 180:
-        raise ValueError(f"operator.degrees={degrees}; give a range above 0 and up to 180")
-    if min(config.views) < 1:
-        raise ValueError(f"operator.views={min(config.views)}; give at least 1 view")
-    full = config.full_views or (max(shape) if shared else 0)
-    check_memory((full or max(config.views), config.detectors or sum(shape[:2])), "lower views or operator.detectors")
-    make = _masked_views if full else _views_alone
-    suffix = "views" if degrees == 180 else f"views-{degrees:g}-degrees"
-    return [(f"{n}-{suffix}", make(n, degrees, shape[:2], config.detectors, full)) for n in config.views]
-
-
-def _views_alone(views, degrees, shape, detectors, _) -> LinearOperator:
-    """A transform of the measured views, which is cheaper than masking a full sinogram."""
-    angles = np.deg2rad(degrees) * np.arange(views) / views
-    return LinearOperator(jnp.ones((views, 1)), ct.radon_transform(angles, shape, detectors))
-
-
-def _masked_views(views, degrees, shape, detectors, full) -> LinearOperator:
-    """A mask on a full sinogram, which other numbers of views share."""
-    inside = round(full * degrees / 180)
-    mask = jnp.pad(ct.sparse_view_mask(inside, views), ((0, full - inside), (0, 0)))
-    return LinearOperator(mask, _full_sinogram(full, shape, detectors))
-
-
-@lru_cache(maxsize=4)
-def _full_sinogram(views: int, shape: tuple[int, int], detectors: int) -> ct.RadonTransform:
-    return ct.radon_transform(ct.uniform_angles(views), shape, detectors)
-
-
 # `operator.metal` of images that hold metal already.
 OWN_METAL = "own"
 
@@ -78,7 +43,7 @@ def holds_metal(section) -> bool:
 
 
 # A scan with metal starts from the views of a CT scan; `SCANS` leaves the rays through metal out.
-MODALITIES = {"ct": _ct_operators, "mar": _ct_operators, "mri": _mri_operators}
+MODALITIES = {"ct": ct_operators, "mar": ct_operators, "mri": _mri_operators}
 
 
 def operators(config, shape: tuple[int, int, int], key, shared: bool = False) -> list[tuple[str, LinearOperator]]:

@@ -40,7 +40,7 @@ def _kspace(name: str, arrays: Arrays, config) -> Scan:
 def _sinogram(name: str, arrays: Arrays, config) -> Scan:
     section = config.scan
     geometry = GeometrySettings(**{field.name: _plain(section[field.name]) for field in fields(GeometrySettings)})
-    said = {name: section[name] for name in ("noise_std", "quantity", "open_beam", "water", "rings")}
+    said = {name: section[name] for name in ("noise_std", "quantity", "open_beam", "water", "rings", "metal")}
     window = (config.data.window[0], config.data.window[1])
     return sinogram_scan(
         name, arrays, SinogramSettings(**said, window=window, row=config.slice_index, geometry=geometry)

@@ -21,6 +21,7 @@ from scoreinv.operators.base import Measurement, check_measurement
 from scoreinv.prior import Prior, padded
 from scoreinv.scans.intensity import IntensityScale, doubts, intensity_scale
 from scoreinv.scans.scan import Scan
+from scoreinv.typing import Image
 
 
 class Task(NamedTuple):
@@ -30,8 +31,6 @@ class Task(NamedTuple):
         scan: what the methods get, and all they get; its name is the task's.
         truth: the image in [0, 1], where the measurement was simulated from one.
         intensity: maps that image back to the unit of its file.
-        metal: 1 on pixels of metal [H, W, 1]; they are zeroed in what is compared and white in what is shown.
-        uncorrected: the scanner's own image, shown and compared beside those of the methods.
         unit: of the image's file, where `intensity` is given.
         operator: name of the operator, as "4x"; "" of a measurement.
     """
@@ -39,8 +38,6 @@ class Task(NamedTuple):
     scan: Scan
     truth: Float[Array, "H W C"] | None = None
     intensity: IntensityScale | None = None
-    metal: Float[Array, "H W 1"] | None = None
-    uncorrected: Float[Array, "H W 1"] | None = None
     unit: str = ""
     operator: str = ""
 
@@ -48,6 +45,11 @@ class Task(NamedTuple):
     def name(self) -> str:
         """Names its rows and figure."""
         return self.scan.name
+
+    @property
+    def metal(self) -> Image | None:
+        """1 on pixels of metal [H, W, 1]."""
+        return self.scan.metal
 
     @property
     def measurement(self) -> Measurement:
@@ -208,8 +210,15 @@ def _simulated(config, name: str) -> list[Task]:
     tasks = []
     for label, operator in build.operators(config.operator, shape, mask_key):
         made = build.scanner(config, operator, shape)(noise_key, fine)
-        scan = Scan(f"{stem}-{label}", made.measurement, spacing=spacing, geometry=geometry)
-        tasks.append(Task(scan, made.truth, loaded.scale, made.metal, made.uncorrected, loaded.unit, label))
+        scan = Scan(
+            f"{stem}-{label}",
+            made.measurement,
+            spacing=spacing,
+            geometry=geometry,
+            metal=made.metal,
+            uncorrected=made.uncorrected,
+        )
+        tasks.append(Task(scan, made.truth, loaded.scale, loaded.unit, label))
     return tasks
 
 

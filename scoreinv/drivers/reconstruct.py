@@ -136,7 +136,8 @@ def methods_of(config, prior: Prior) -> dict[str, Method]:
 
 def _given(task: Task) -> dict[str, Result]:
     """The scanner's own image, where the task has one, as if a method had made it."""
-    return {} if task.uncorrected is None else {"uncorrected": Result(task.uncorrected, 0, 0.0)}
+    image = task.scan.uncorrected
+    return {} if image is None else {"uncorrected": Result(image, 0, 0.0)}
 
 
 def _with_one_draw(results: dict[str, Result], samples: int) -> dict[str, Result]:

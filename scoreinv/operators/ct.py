@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Inexact
 
-from scoreinv.operators.base import LinearOperator, Mask, least_squares
+from scoreinv.operators.base import LinearOperator, Mask, Transform, least_squares
 from scoreinv.operators.filters import hann, padded_length, ramp_filter, view_weights
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum
 from scoreinv.typing import Image
@@ -104,14 +104,14 @@ class RadonTransform:
         )
         return least_squares(operator, operator.adjoint, z, self.steps, lambda r: mask * self._filter(mask * r, gain))
 
-    def finer(self, factor: int) -> "FinerRadon":
+    def finer(self, factor: int) -> "FinerRays":
         """The forward model of an object of `factor` times smaller pixels, to simulate data with (host side)."""
         shape = (factor * self.shape[0], factor * self.shape[1])
         offset = factor * np.asarray(self.offset, np.float64)
         fine = radon_transform(
             np.asarray(self.angles), shape, factor * self.detectors, pitch=float(self.pitch), offset=offset
         )
-        return FinerRadon(fine, factor)
+        return FinerRays(fine, factor)
 
     def _view_weights(self, z, mask):
         mask = jnp.ones(()) if mask is None else mask
@@ -129,22 +129,22 @@ class RadonTransform:
 
 
 @flax.struct.dataclass
-class FinerRadon:
+class FinerRays:
     """Projections of an object [factor H, factor W, C], binned to the detectors of a coarser transform.
 
     Attributes:
-        radon: the transform of the object and a detector, both with spacing 1 / factor.
+        rays: the transform of the object, parallel or a fan, with pixels and columns 1 / factor as wide.
         factor: pixels of the object per pixel of the image and axis.
     """
 
     __no_type_check__ = True  # see LinearOperator
 
-    radon: RadonTransform
+    rays: Transform
     factor: int = flax.struct.field(pytree_node=False)
 
     def forward(self, x: Image) -> Sinogram:
         """The sinogram [views, detectors] in intensity times the length of a large pixel."""
-        z = self.radon.forward(x)
+        z = self.rays.forward(x)
         return z.reshape(z.shape[0], -1, self.factor).mean(-1) / self.factor
 
 

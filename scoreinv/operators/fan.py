@@ -16,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
+from scipy.interpolate import CubicSpline
 
 from scoreinv.operators.base import LinearOperator, Mask, least_squares
-from scoreinv.operators.ct import SATURATION, RadonTransform, Sinogram, corner, equalizer, slices
+from scoreinv.operators.ct import SATURATION, FinerRays, RadonTransform, Sinogram, corner, equalizer, slices
 from scoreinv.operators.filters import padded_length, ramp_filter, view_weights
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum
 from scoreinv.operators.rebinning import Rebinning, rebinning
@@ -60,6 +61,9 @@ class FanBeamTransform:
         rebinning: fan to parallel, for filtered back-projection.
         parallel: the parallel transform of the rebinned rays.
         equalizer: 1 / S^2 at the frequencies of the zero-padded projections.
+        fan_angles: gamma of each column [columns].
+        source_to_axis: pixels.
+        centre: (right, up) of the image's centre from the axis, pixels.
         spacing: mean distance of neighbouring rays at the axis.
         shape: (H, W) of the image.
         steps: conjugate-gradient steps of the pseudo-inverse.
@@ -76,9 +80,17 @@ class FanBeamTransform:
     rebinning: Rebinning
     parallel: RadonTransform
     equalizer: Float[Array, "views padded"]
+    fan_angles: Float[Array, " columns"]
+    source_to_axis: Float[Array, ""]
+    centre: Float[Array, " 2"]
     spacing: Float[Array, ""]
     shape: tuple[int, int] = flax.struct.field(pytree_node=False)
     steps: int = flax.struct.field(pytree_node=False, default=3)
+
+    @property
+    def detectors(self) -> int:
+        """Number of detector columns."""
+        return self.fan_angles.shape[-1]
 
     def forward(self, x: Image) -> Sinogram:
         """T x, the sinogram [views, columns] in intensity times pixel length."""
@@ -126,6 +138,17 @@ class FanBeamTransform:
             return mask * filtered
 
         return least_squares(operator, operator.adjoint, z, self.steps, weigh)
+
+    def finer(self, factor: int) -> FinerRays:
+        """The forward model of an object of `factor` times smaller pixels, to simulate data with (host side)."""
+        columns = np.arange(self.detectors)
+        within = np.arange(factor * self.detectors) / factor - (factor - 1) / (2 * factor)
+        gamma = CubicSpline(columns, np.asarray(self.fan_angles, np.float64))(within)
+        centre = factor * np.asarray(self.centre, np.float64)
+        shape = (factor * self.shape[0], factor * self.shape[1])
+        distance = factor * float(self.source_to_axis)
+        fine = fan_transform(np.asarray(self.angles), shape, gamma, distance, centre=(centre[0], centre[1]))
+        return FinerRays(fine, factor)
 
     def _project(self, x):
         slices_ = self.response * spectrum(self.plan, x)
@@ -250,6 +273,9 @@ def fan_transform(
         rebinning=rebinned,
         parallel=parallel,
         equalizer=jnp.asarray(equalizer(angles, padded_length(gamma.size), spacing), jnp.float32),
+        fan_angles=jnp.asarray(gamma, jnp.float32),
+        source_to_axis=jnp.float32(source_to_axis),
+        centre=jnp.asarray(centre, jnp.float32),
         spacing=jnp.float32(spacing),
         shape=(shape[0], shape[1]),
         steps=steps,

@@ -14,6 +14,8 @@ from jaxtyping import Float
 from scoreinv.operators.ct import RadonTransform, radon_transform
 from scoreinv.operators.fan import FanBeamTransform, fan_transform
 
+RayTransform = RadonTransform | FanBeamTransform
+
 
 @dataclass(frozen=True)
 class BeamGeometry:
@@ -90,7 +92,7 @@ class BeamGeometry:
         return float(max(0.0, min(edges.max(), -edges.min())))
 
 
-def projector(geometry: BeamGeometry, steps: int = 3) -> RadonTransform | FanBeamTransform:
+def projector(geometry: BeamGeometry, steps: int = 3) -> RayTransform:
     """The transform of a scanner's geometry (host side), in intensity times pixel length.
 
     Args:

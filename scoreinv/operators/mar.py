@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from scoreinv.operators.ct import RadonTransform
+from scoreinv.operators.base import Transform
 from scoreinv.typing import Image, Scalar
 
 Metal = Float[Array, "H W"]
@@ -40,13 +40,11 @@ def segment_metal(image: Image, threshold: Scalar, dilation: int = 1) -> Metal:
     return dilate((image[..., 0] > threshold).astype(jnp.float32), (dilation, dilation))
 
 
-def metal_trace(
-    transform: RadonTransform, metal: Metal, threshold: Scalar = TRACE_THRESHOLD, dilation: int = 1
-) -> Sinogram:
+def metal_trace(transform: Transform, metal: Metal, threshold: Scalar = TRACE_THRESHOLD, dilation: int = 1) -> Sinogram:
     """The rays that cross metal: the projection of its mask, thresholded and dilated along the detector.
 
     Args:
-        transform: the Radon transform of the scan.
+        transform: that of the scan's rays.
         metal: 1 where metal is [H, W].
         threshold: length of metal above which a ray counts, pixels.
         dilation: detector bins by which the trace grows to each side.
@@ -59,7 +57,7 @@ def metal_trace(
 
 
 def metal_free_mask(
-    transform: RadonTransform, metal: Metal, threshold: Scalar = TRACE_THRESHOLD, dilation: int = 1
+    transform: Transform, metal: Metal, threshold: Scalar = TRACE_THRESHOLD, dilation: int = 1
 ) -> Sinogram:
     """1 - `metal_trace`: the mask of the rays that metal does not touch. Arguments as there."""
     return 1 - metal_trace(transform, metal, threshold, dilation)

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import flax.struct
 from jaxtyping import Array, Float
 
-from scoreinv.operators.base import Coefficients, Mask, Transform
+from scoreinv.operators.base import Coefficients, LinearOperator, Mask, Measurement, Transform
 from scoreinv.typing import Image
 
 
@@ -20,6 +20,11 @@ class FilteredTransform(Transform, Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W) of the image."""
+        ...
+
+    @property
+    def angles(self) -> Float[Array, " views"]:
+        """Of the views, radians."""
         ...
 
     def fbp(self, z: Coefficients, mask: Mask | None = None, window: str = "ramp") -> Image:
@@ -46,6 +51,11 @@ class WeightedTransform:
         """(H, W) of the image."""
         return self.transform.shape
 
+    @property
+    def angles(self) -> Float[Array, " views"]:
+        """Of the views, radians."""
+        return self.transform.angles
+
     def forward(self, x: Image) -> Coefficients:
         """W^(1/2) T x."""
         return self.root * self.transform.forward(x)
@@ -65,3 +75,16 @@ class WeightedTransform:
     def pseudo_inverse(self, mask: Mask, z: Coefficients) -> Image:
         """A^+ z for A = P(mask) W^(1/2) T: that of P(mask) T for data which an image can have made."""
         return self.transform.pseudo_inverse(mask, z / self.root)
+
+
+def as_measured(measurement: Measurement) -> Measurement:
+    """The same rays without their weights, for methods that compare neighbouring rays with one another.
+
+    Args:
+        measurement: of any transform; one without weights is returned as it is.
+    """
+    transform = measurement.operator.transform
+    if not isinstance(transform, WeightedTransform):
+        return measurement
+    operator = LinearOperator(measurement.operator.mask, transform.transform)
+    return Measurement(measurement.y / transform.root, operator, measurement.noise_std)

@@ -2,11 +2,14 @@
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.ndimage import median_filter
 
 Sinogram = Float[np.ndarray, "views detectors"]
 
-# A column whose open beam is this share of the usual one is dead; one off by so many times the usual spread, stuck.
-DEAD, STUCK = 0.1, 12.0
+# A column whose open beam is this share of the usual one is dead; one behind a jump of so many times the usual, stuck.
+DEAD, JUMP = 0.1, 8.0
+# A block of stuck columns is no wider than this part of the detector.
+WIDEST = 20
 # Share of the columns that may be stuck: what is so in more of them is the object.
 MOST = 0.1
 # Root weight of a ray that was not measured but filled in, relative to an ordinary one.
@@ -66,29 +69,52 @@ def root_weights(passed: Sinogram, filled: Bool[np.ndarray, "..."] | None = None
 
 
 def bad_columns(p: Sinogram, beam: Float[np.ndarray, " detectors"]) -> Bool[np.ndarray, " detectors"]:
-    """Columns that are dead (no beam, not finite, the same in every view) or stuck off their neighbours' values."""
+    """Columns that are dead (no beam, not finite, the same in every view) or stuck, single or side by side."""
     usual = np.median(beam)
     bad = ~np.all(np.isfinite(p), 0) | (beam < DEAD * usual) | ~np.isfinite(beam)
     safe = np.where(np.isfinite(p), p, 0)
     # The same value in every view: something hangs, unless it is so in many columns, as of a centred disc.
     same = (safe.std(0) < 1e-6 * max(safe.std(), 1e-30)) & (np.abs(safe.mean(0)) > 0.05 * np.abs(safe).max())
     bad |= same & (same.mean() <= MOST)
-    return bad | _stuck(safe, bad)
+    return bad | _stuck(filled_columns(safe, bad) if bad.any() else safe)
 
 
-def _stuck(p: Sinogram, bad: Bool[np.ndarray, " detectors"]) -> Bool[np.ndarray, " detectors"]:
-    """Single columns off the line between their neighbours, which then are off to the other side by half as much.
+def _stuck(p: Sinogram) -> Bool[np.ndarray, " detectors"]:
+    """Columns, single or several side by side, behind a jump in most views and before another one back.
 
-    At the edge of an object that turns about its own middle one of the neighbours is not.
+    An object jumps too, at an edge that turns about its own middle, but not back within a few columns. At an end of the
+    detector there is no way back: there columns count that jump and do not follow what their neighbour shows.
     """
-    filled = filled_columns(p, bad) if bad.any() else p
-    padded_columns = np.pad(filled, ((0, 0), (1, 1)), mode="edge")
-    off = np.median(filled - (padded_columns[:, :-2] + padded_columns[:, 2:]) / 2, axis=0)
-    spread = np.median(np.abs(off - np.median(off))) / 0.6745
-    far = np.abs(off) > STUCK * max(spread, 1e-3 * np.abs(p).max())
-    beside = np.pad(off, 1, mode="edge")
-    opposite = np.maximum(beside[:-2] / np.where(far, off, 1), beside[2:] / np.where(far, off, 1)) < -1 / 3
-    return far & opposite
+    columns = p.shape[1]
+    widest = max(2, columns // WIDEST)
+    jumps = np.quantile(np.abs(np.diff(p, axis=1)), 0.75, axis=0)
+    usual = np.maximum(median_filter(jumps, 31, mode="nearest"), 1e-3 * np.abs(p).max())
+    far = np.flatnonzero(jumps > JUMP * usual)
+    bad, end = np.zeros(columns, bool), -1
+    for first in far:
+        for last in far[(far > first) & (far <= first + widest)] if first >= end else ():
+            change = np.quantile(np.abs(p[:, last + 1] - p[:, first]), 0.75)
+            natural = 1.5 * (last - first + 1) * usual[first]
+            if change < max(natural, 0.5 * min(jumps[first], jumps[last])):
+                bad[first + 1 : last + 1], end = True, last
+                break
+    return bad | _dead_end(p, jumps, widest) | _dead_end(p[:, ::-1], jumps[::-1], widest)[::-1]
+
+
+def _dead_end(p: Sinogram, jumps: Float[np.ndarray, " gaps"], widest: int) -> Bool[np.ndarray, " detectors"]:
+    """The first columns, where the jump behind them is far above the next ones and they do not follow the object."""
+    bad = np.zeros(p.shape[1], bool)
+    for last in range(min(widest, len(jumps) - 5)):
+        following = max(float(np.median(jumps[last + 1 : last + 6])), 1e-3 * float(np.abs(p).max()))
+        if jumps[last] > JUMP * following and not np.any(_follows(p[:, : last + 1], p[:, last + 1])):
+            bad[: last + 1] = True
+    return bad
+
+
+def _follows(columns: Sinogram, beside: Float[np.ndarray, " views"]) -> Bool[np.ndarray, " detectors"]:
+    """Whether columns rise and fall with another one over the views."""
+    one, other = columns - columns.mean(0), (beside - beside.mean())[:, None]
+    return (one * other).sum(0) > 0.5 * np.sqrt((one**2).sum(0) * (other**2).sum(0))
 
 
 def filled_columns(p: Sinogram, bad: Bool[np.ndarray, " detectors"]) -> Sinogram:

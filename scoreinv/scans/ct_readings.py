@@ -29,6 +29,7 @@ class SinogramSettings:
         water: attenuation of water per mm; the image is then in Hounsfield units.
         window: Hounsfield units that the prior knows as 0 and 1.
         rings: whether stripes are removed.
+        metal: what is brighter in the image of all rays, in its unit, is metal; 0: there is none.
         row: of a detector with several rows; -1: the middle one.
         geometry: see there.
     """
@@ -39,6 +40,7 @@ class SinogramSettings:
     water: float = 0.0
     window: tuple[float, float] = (-1024.0, 1024.0)
     rings: bool = False
+    metal: float = 0.0
     row: int = -1
     geometry: GeometrySettings = field(default_factory=GeometrySettings)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from scoreinv.formats.volume import Geometry
 from scoreinv.operators.base import LinearOperator, Measurement, check_mask
+from scoreinv.typing import Image
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Scan:
         spacing: (row, column) pixel spacing in mm; None where nothing says it.
         geometry: where the image lies, and the files it is from; None where nothing says it.
         notes: what was recognised, guessed or done about the data, one line each.
+        metal: 1 on pixels of metal [H, W, 1], whose rays are not measured; zeroed in what is compared, white in what is
+            shown. None where there is none.
+        uncorrected: the scanner's own image [H, W, 1] of all rays, shown and compared beside those of the methods.
 
     >>> scan = scoreinv.Scan("head", measurement, scale=2000.0, offset=-1000.0, unit="HU")
     >>> scoreinv.reconstruct(scan, prior, samples=2, steps=3).unit
@@ -37,6 +41,8 @@ class Scan:
     spacing: tuple[float, float] | None = None
     geometry: Geometry | None = None
     notes: tuple[str, ...] = ()
+    metal: Image | None = None
+    uncorrected: Image | None = None
 
 
 def scaled_scan(name: str, y: np.ndarray, mask: np.ndarray, transform, noise_std: float, **about) -> Scan:

@@ -16,6 +16,7 @@ from scoreinv.scans.ct_names import known_names, number
 from scoreinv.scans.ct_readings import Rays, SinogramSettings, first_axis, line_integrals, listed
 from scoreinv.scans.hounsfield import HounsfieldScale
 from scoreinv.scans.scan import Scan, scaled_scan
+from scoreinv.scans.sinogram_metal import without_metal_rays
 
 
 def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan:
@@ -53,9 +54,11 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
         transform, p = WeightedTransform(transform, jnp.asarray(rays.roots, jnp.float32)), rays.roots * p
     if water:
         scale = HounsfieldScale(water, *settings.window)
-        return _hounsfield_scan(name, p / pixel, mask, transform, rays.noise_std / pixel, scale, about)
-    scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std)
-    return replace(scan, scale=scan.scale / pixel, unit="1/mm" if in_mm else "", **about)
+        scan = _hounsfield_scan(name, p / pixel, mask, transform, rays.noise_std / pixel, scale, about)
+    else:
+        scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std)
+        scan = replace(scan, scale=scan.scale / pixel, unit="1/mm" if in_mm else "", **about)
+    return without_metal_rays(scan, settings.metal) if settings.metal else scan
 
 
 def _padded(rays: Rays, mask: np.ndarray, geometry: BeamGeometry) -> tuple[Rays, np.ndarray, BeamGeometry]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from scoreinv.operators import mar
 from scoreinv.operators.algebraic import simultaneous_iterations
 from scoreinv.operators.base import LinearOperator, Measurement, block_mean
-from scoreinv.operators.ct import RadonTransform, radon_transform
+from scoreinv.operators.geometry import RayTransform
 from scoreinv.simulation import polychromatic, xray
 from scoreinv.simulation.implants import FACTOR
 from scoreinv.simulation.polychromatic import Beam, HounsfieldWindow, Readings
@@ -89,7 +89,7 @@ def metal_scan(
 
     Args:
         key: PRNG key of the noise.
-        operator: the measured views of a Radon transform.
+        operator: the measured views, parallel or a fan.
         image: values in [0, 1] by `window` [H, W, 1], or of the simulation's finer pixels.
         share: from `implants.metal_share`.
         beam: from `beam`.
@@ -103,14 +103,9 @@ def metal_scan(
         `model_error` estimates it from the measurement itself.
     """
     transform = operator.transform
-    assert isinstance(transform, RadonTransform)
-    fine = radon_transform(
-        np.asarray(transform.angles, np.float64),
-        (share.shape[0], share.shape[1]),
-        FACTOR * transform.detectors,
-        pitch=float(transform.pitch),
-        offset=FACTOR * np.asarray(transform.offset, np.float64),
-    )
+    assert isinstance(transform, RayTransform)
+    fine = transform.finer(FACTOR).rays
+    assert isinstance(fine, RayTransform)
     return _metal_scan(key, operator, image, jnp.asarray(share), fine, beam, window, threshold_hu, noise_std)
 
 
@@ -143,7 +138,6 @@ def reprojected(
             f"is {brightest:.0f} HU; lower the threshold, or choose an image with metal"
         )
     transform = operator.transform
-    assert isinstance(transform, RadonTransform)
     masked = LinearOperator(operator.mask * mar.metal_free_mask(transform, metal), transform)
     measurement = Measurement(masked(image), masked, jnp.float32(noise_std))
     return MetalScan(measurement, None, metal[..., None], jnp.clip(image, 0, 1))
@@ -183,7 +177,7 @@ def _mean_square(values: Array, mask: Array) -> Array:
 def model_error(
     operator: LinearOperator,
     y: Float[Array, "views detectors"],
-    fine: RadonTransform,
+    fine: RayTransform,
     beam: Beam,
     window: HounsfieldWindow,
 ) -> Float[Array, ""]:
@@ -196,7 +190,7 @@ def model_error(
     Args:
         operator: the rays outside the metal trace.
         y: the sinogram, of which only the rays in the mask count.
-        fine: Radon transform of the simulation.
+        fine: transform of the simulation.
         beam: the beam.
         window: Hounsfield units of the values.
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.operators.ct import RadonTransform
+from scoreinv.operators.geometry import RayTransform
 from scoreinv.typing import Image, Scalar
 
 Values = Float[Array, "..."] | Float[np.ndarray, "..."]
@@ -46,7 +46,7 @@ class HounsfieldWindow(NamedTuple):
         """v of mu / mu_water."""
         return self.from_hu(1000 * (relative - 1))
 
-    def sinogram(self, water: Sinogram, transform: RadonTransform) -> Sinogram:
+    def sinogram(self, water: Sinogram, transform: RayTransform) -> Sinogram:
         """The sinogram T v of image values, from water-equivalent lengths in pixels.
 
         v is affine in mu / mu_water; its constant, the value of vacuum, is projected along.
@@ -160,7 +160,7 @@ def scan(
     key: PRNGKeyArray | None,
     relative: Image,
     metal: Float[Array, "fH fW"],
-    fine: RadonTransform,
+    fine: RayTransform,
     detectors: int,
     beam: Beam,
 ) -> Readings:
@@ -173,7 +173,7 @@ def scan(
         key: PRNG key of the photon noise; None for none.
         relative: tissue, mu / mu_water [s H, s W, 1], s being 1 or f.
         metal: share of each finer pixel that is metal [f H, f W].
-        fine: Radon transform of images [f H, f W] onto f * detectors bins.
+        fine: transform of images [f H, f W] onto f * detectors bins.
         detectors: number of detector bins.
         beam: spectrum, materials and photons.
 

@@ -7,10 +7,11 @@ import pytest
 
 from scoreinv.baselines.li import back_project, li
 from scoreinv.baselines.nmar import gaussian, nmar, nmar_start, normalised_interpolation
-from scoreinv.operators.base import LinearOperator, simulate
+from scoreinv.operators.base import LinearOperator, Measurement, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
 from scoreinv.operators.mar import metal_free_mask
 from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.weighted import WeightedTransform
 
 KEY, N, VIEWS = jax.random.key(0), 48, 60
 LI, NMAR = jax.jit(li()), jax.jit(nmar())
@@ -71,6 +72,15 @@ def test_measured_rays_stay_as_they_are_and_others_do_not_count(measurement):
     dirty = measurement._replace(y=jnp.where(mask > 0, measurement.y, 1e3))
     for method in (LI, NMAR):
         np.testing.assert_array_equal(method(KEY, dirty), method(KEY, measurement))
+
+
+def test_rays_of_unequal_weight_are_completed_as_they_were_measured(measurement):
+    y, operator, noise_std = measurement
+    root = jnp.asarray(np.random.default_rng(0).uniform(0.2, 5, y.shape), jnp.float32)
+    weighted = operator.replace(transform=WeightedTransform(operator.transform, root))
+    for method in (LI, NMAR):
+        one, other = (method(KEY, m) for m in (measurement, Measurement(root * y, weighted, noise_std)))
+        np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_views_that_are_not_measured_stay_out(measurement):

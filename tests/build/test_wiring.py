@@ -30,6 +30,7 @@ from scoreinv.sde import VESDE
 
 SIDE = 16
 CT = {"operator.modality": "ct", "operator.mask": "sparse_view", "operator.views": (5,)}
+BEAM = CT | {"operator.beam": "curved_fan"}
 METAL = CT | {"operator.modality": "mar", "operator.mask": "sparse_view", "data.intensity": "ct_window",
               "images": ("ct.npy",), "operator.metal": "disc", "operator.field_of_view": 100.0}  # fmt: skip
 IMAGE = {"images": ("ct.npy",)}
@@ -55,6 +56,8 @@ CHANGES = {
     "operator.full_views": (CT, 10),
     "operator.degrees": (CT | {"operator.mask": "limited_angle"}, 60.0),
     "operator.detectors": (CT, 30),
+    "operator.beam": (CT, "fan"),
+    "operator.source_to_axis": (BEAM, 400.0),
     "operator.size": ({}, 24),
     "operator.oversample": (CT, 2),
     "operator.noise_std": ({}, 0.1),

@@ -2,16 +2,24 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
+from scoreinv.operators.fan import fan_transform
 from scoreinv.operators.mri import FourierTransform, equispaced_mask
 from scoreinv.simulation.phantoms import ellipses, smooth_blobs
 
 SIDE = 128
 OPERATORS = {
     "ct": LinearOperator(jnp.ones((9, 1)), radon_transform(uniform_angles(9), (SIDE, SIDE))),
+    "fan": LinearOperator(
+        jnp.ones((9, 1)),
+        fan_transform(
+            np.linspace(0, 6, 9), (SIDE, SIDE), np.arctan(np.linspace(-0.4, 0.4, 180)), 250.0, 3, (4.0, -7.0)
+        ),
+    ),
     "mri": LinearOperator(equispaced_mask((SIDE, SIDE), 4, 0.08), FourierTransform()),
 }
 

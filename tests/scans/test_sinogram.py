@@ -179,6 +179,48 @@ def test_dead_and_stuck_columns_are_left_out():
     assert psnr(shown(scan)) > REFERENCE - 1.5
 
 
+# name: (columns, what they hold instead)
+BLOCKS = {
+    "dead block": (range(40, 44), 0.0),
+    "hot block at the side": (range(20, 23), 250.0),
+    "noise": (range(50, 53), 150 * np.random.default_rng(2).standard_normal((VIEWS, 3)) + 80),
+    "two blocks": ([30, 31, 58, 59, 60], 0.0),
+    "beside one another": ([33, 36], 300.0),
+    "hot end": (range(4), 180.0),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_of_dead_and_hot_columns_are_bridged_and_named(name):
+    columns, held = BLOCKS[name]
+    broken = Y.copy()
+    broken[:, columns] = held
+    scan = scan_of(GOOD | {"sinogram": broken})
+    said = next(note for note in scan.notes if "dead or stuck" in note)
+    assert said.split("columns ")[1].split(" are")[0] == ", ".join(map(str, columns))
+    roots = np.asarray(scan.measurement.operator.transform.root)
+    np.testing.assert_allclose(roots[:, columns], counts.FILLED)
+    np.testing.assert_array_equal(np.delete(roots, columns, 1), 1.0)
+    assert psnr(shown(scan)) > REFERENCE - 3.5
+
+
+def test_dead_columns_at_the_end_of_a_truncated_scan_do_not_hide_that_it_is_truncated():
+    cut = Y[:, 28:-28].copy()
+    cut[:, :2] = 0.0
+    notes = " ".join(scan_of({"sinogram": cut, "angles": ANGLES}).notes)
+    assert "columns 0, 1 are dead or stuck" in notes and "larger than what the detectors see" in notes
+
+
+@pytest.mark.parametrize("radius", [4, 12, 31, 44])
+def test_no_column_of_a_turned_object_is_taken_for_dead(radius):
+    s = np.arange(DETECTORS) - 45.5
+    disc = np.sqrt(np.maximum(radius**2 - s**2, 0))
+    tube = disc - np.sqrt(np.maximum((0.8 * radius) ** 2 - s**2, 0))
+    for chords in (disc, tube):
+        noisy = chords + 0.02 * radius * np.random.default_rng(0).standard_normal((VIEWS, DETECTORS))
+        assert not counts.bad_columns(noisy, np.ones(DETECTORS)).any()
+
+
 def test_flats_darks_and_weights_of_few_photons():
     rng = np.random.default_rng(0)
     gain, photons = rng.uniform(0.5, 1.5, DETECTORS), 2000
