@@ -91,6 +91,7 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
     if config.measurement:
         path = Path(config.measurement)
         scans = retrospective_scans(path, config) if config.scan.retrospective else [(read_scan(path, config), None)]
+        _check_unit(config, scans[0][0])
         shape = image_shape(scans[0][0].measurement)
         prior = fitted_prior(config, prior, shape)
         _say_resolution(prior, shape)
@@ -106,6 +107,16 @@ def make_tasks(config) -> tuple[Prior, list[Task]]:
             f"two tasks are called {max(names, key=names.count)}; rename the image file or drop the double"
         )
     return prior, tasks
+
+
+def _check_unit(config, scan: Scan) -> None:
+    """Refuses a method that goes by Hounsfield units for an image in another unit."""
+    named = "nmar" in (*config.baselines, config.sampler.start)
+    if named and scan.unit != "HU" and not config.baseline_settings.get("nmar"):
+        raise ValueError(
+            f"nmar tells air, tissue and bone by their Hounsfield units, the image of {scan.name!r} is in "
+            f"{scan.unit or 'the unit of its data'}; give scan.water, or leave nmar out of baselines and sampler.start"
+        )
 
 
 def image_shape(measurement: Measurement) -> tuple[int, int, int]:

@@ -6,10 +6,12 @@ from scipy.ndimage import median_filter
 
 Sinogram = Float[np.ndarray, "views detectors"]
 
-# A column whose open beam is this share of the usual one is dead; one behind a jump of so many times the usual, stuck.
-DEAD, JUMP = 0.1, 8.0
-# A block of stuck columns is no wider than this part of the detector.
-WIDEST = 20
+# A column whose open beam is this share of the usual one is dead.
+DEAD = 0.1
+# Stuck columns lie between jumps of so many times the usual one and the next one (2.3 at a disc's edge), are no more
+# than one in so many side by side, and at an end of the detector behind a jump of so many times what follows (3.75 at a
+# disc's edge).
+JUMP, STEEP, WIDEST, END = 6.0, 3.0, 20, 5.0
 # Share of the columns that may be stuck: what is so in more of them is the object.
 MOST = 0.1
 # Root weight of a ray that was not measured but filled in, relative to an ordinary one.
@@ -73,6 +75,8 @@ def bad_columns(p: Sinogram, beam: Float[np.ndarray, " detectors"]) -> Bool[np.n
     usual = np.median(beam)
     bad = ~np.all(np.isfinite(p), 0) | (beam < DEAD * usual) | ~np.isfinite(beam)
     safe = np.where(np.isfinite(p), p, 0)
+    if np.all(safe.std(0) < 1e-6 * np.abs(safe).max()):
+        return bad  # an object turned about its own middle, without noise
     # The same value in every view: something hangs, unless it is so in many columns, as of a centred disc.
     same = (safe.std(0) < 1e-6 * max(safe.std(), 1e-30)) & (np.abs(safe.mean(0)) > 0.05 * np.abs(safe).max())
     bad |= same & (same.mean() <= MOST)
@@ -80,22 +84,23 @@ def bad_columns(p: Sinogram, beam: Float[np.ndarray, " detectors"]) -> Bool[np.n
 
 
 def _stuck(p: Sinogram) -> Bool[np.ndarray, " detectors"]:
-    """Columns, single or several side by side, behind a jump in most views and before another one back.
+    """Columns, single or several side by side, between a jump and another one back, in most views.
 
-    An object jumps too, at an edge that turns about its own middle, but not back within a few columns. At an end of the
-    detector there is no way back: there columns count that jump and do not follow what their neighbour shows.
+    An object jumps too, at an edge that turns about its own middle, but gradually, and not back within a few columns.
+    At an end of the detector there is no way back: there columns count that jump and do not follow their neighbour.
     """
     columns = p.shape[1]
     widest = max(2, columns // WIDEST)
-    jumps = np.quantile(np.abs(np.diff(p, axis=1)), 0.75, axis=0)
-    usual = np.maximum(median_filter(jumps, 31, mode="nearest"), 1e-3 * np.abs(p).max())
-    far = np.flatnonzero(jumps > JUMP * usual)
-    bad, end = np.zeros(columns, bool), -1
-    for first in far:
-        for last in far[(far > first) & (far <= first + widest)] if first >= end else ():
-            change = np.quantile(np.abs(p[:, last + 1] - p[:, first]), 0.75)
-            natural = 1.5 * (last - first + 1) * usual[first]
-            if change < max(natural, 0.5 * min(jumps[first], jumps[last])):
+    steps = np.diff(p, axis=1)
+    jumps = np.quantile(np.abs(steps), 0.75, axis=0)
+    usual = JUMP * np.maximum(median_filter(jumps, 31, mode="nearest"), 1e-3 * np.abs(p).max())
+    into = np.flatnonzero((jumps > usual) & (jumps > STEEP * np.pad(jumps, (1, 0))[:-1]))
+    out = np.flatnonzero((jumps > usual) & (jumps > STEEP * np.pad(jumps, (0, 1))[1:]))
+    bad, end = np.zeros(columns, bool), 0
+    for first in into:
+        for last in out[(out > first) & (out <= first + widest)] if first >= end else ():
+            there, back = steps[:, first], steps[:, last]
+            if np.quantile(np.where(there * back < 0, np.minimum(abs(there), abs(back)), 0), 0.75) > usual[first]:
                 bad[first + 1 : last + 1], end = True, last
                 break
     return bad | _dead_end(p, jumps, widest) | _dead_end(p[:, ::-1], jumps[::-1], widest)[::-1]
@@ -106,7 +111,7 @@ def _dead_end(p: Sinogram, jumps: Float[np.ndarray, " gaps"], widest: int) -> Bo
     bad = np.zeros(p.shape[1], bool)
     for last in range(min(widest, len(jumps) - 5)):
         following = max(float(np.median(jumps[last + 1 : last + 6])), 1e-3 * float(np.abs(p).max()))
-        if jumps[last] > JUMP * following and not np.any(_follows(p[:, : last + 1], p[:, last + 1])):
+        if jumps[last] > END * following and not np.any(_follows(p[:, : last + 1], p[:, last + 1])):
             bad[: last + 1] = True
     return bad
 

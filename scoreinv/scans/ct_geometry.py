@@ -15,7 +15,7 @@ from scoreinv.scans.ct_checks import (
     consistency,
 )
 from scoreinv.scans.ct_names import number
-from scoreinv.scans.fan_checks import checked_fan
+from scoreinv.scans.fan_checks import checked_fan, missing_views
 
 # Name of an array of angles -> their unit, where the name says it.
 ANGLES = {"angles": "", "angles_degrees": "degrees", "angles_radians": "radians"}
@@ -128,7 +128,9 @@ def scan_geometry(
             "the distances, and give them in mm"
         )
     pixel, shape, in_mm, more = _image(arrays, y, beam, said["pixel"], settings)
-    return replace(beam, pixel=pixel, shape=shape), in_mm and bool(said["detector_pitch"]), notes + more
+    beam = replace(beam, pixel=pixel, shape=shape)
+    more += missing_views(beam) if beam.is_fan else []
+    return beam, in_mm and bool(said["detector_pitch"]), notes + more
 
 
 def _axis(arrays, y, beam: BeamGeometry, noise_std, settings) -> tuple[float | None, list[str]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from scoreinv.operators.geometry import BeamGeometry
-from scoreinv.operators.rebinning import rebinning
+from scoreinv.operators.rebinning import GAP, rebinning
 from scoreinv.scans.ct_checks import OFFSET, Sinogram
 
 SIDE = 64  # of the image that the rebinned views are dense enough for
@@ -17,6 +17,26 @@ DENSE = np.deg2rad(5)
 # in the wrong order; by how much another reading has to be better.
 WRONG, BETTER = 0.2, 0.6
 REACH = 16.0  # columns about the middle within which the axis is looked for
+
+
+def missing_views(beam: BeamGeometry) -> list[str]:
+    """What is to be said where the views of a fan do not see every line through the image.
+
+    Args:
+        beam: with the image's shape and pixel.
+    """
+    ordered = np.sort(np.mod(beam.angles, 2 * np.pi))
+    gaps = np.diff(ordered, append=ordered[0] + 2 * np.pi)
+    usual = float(np.quantile(gaps, 0.75))
+    covered = 2 * np.pi - float(np.sum(gaps[gaps > GAP * usual] - usual))
+    radius = max(beam.shape) * beam.pixel / 2
+    needed = np.pi + 2 * np.arcsin(min(1.0, radius / beam.source_to_axis))
+    if covered > needed - usual:
+        return []
+    return [
+        f"the views cover {np.rad2deg(covered):.0f} degrees, and a fan needs {np.rad2deg(needed):.0f} to see every "
+        "line through the image: what it does not see rests on the prior"
+    ]
 
 
 def end_difference(beam: BeamGeometry, p: Sinogram) -> float | None:

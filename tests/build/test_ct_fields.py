@@ -36,6 +36,7 @@ CHANGES = {
     "scan.shape": (LINES, {}, (20, 18)),
     "scan.water": (LINES, {"scan.detector_pitch": 1.0}, 0.0193),
     "scan.rings": (LINES, {}, True),
+    "scan.metal": (LINES, {}, 0.024),
     "scan.checks": (LINES | {"angles": 7.0 * ANGLES**2}, {"scan.angle_unit": "radians"}, False),
 }
 

@@ -32,7 +32,7 @@ def test_a_simulated_fan_sees_the_lines_of_the_scanner_it_names(beam):
     ours, theirs = (jax.jit(lambda t, x: t.forward(x))(t, truth) for t in (operator.transform, projector(scanner)))
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * float(theirs.max()))
     exact = fan(SIDE, angles, scanner.fan_angles, 60.0)
-    assert np.linalg.norm(ours - exact) < 0.03 * np.linalg.norm(exact)
+    assert np.linalg.norm(ours - exact) < 0.05 * np.linalg.norm(exact)
 
 
 def test_views_of_a_fan_cover_a_turn_or_the_range_they_are_given():
@@ -66,7 +66,7 @@ def test_what_cannot_be_is_refused_in_one_line(fields, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("beam", "width"), [("parallel", "20"), ("fan", "19.7"), ("curved_fan", "19.9")])
+@pytest.mark.parametrize(("beam", "width"), [("parallel", "20 "), ("fan", "19.85"), ("curved_fan", "19.95")])
 def test_a_detector_smaller_than_the_image_is_said(beam, width, caplog):
     build.operators(section(beam=beam, source_to_axis=160.0), SHAPE, KEY)
     assert "circle" not in caplog.text

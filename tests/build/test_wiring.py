@@ -146,7 +146,7 @@ CHANGES = {
 # Sections of sections, a trained network, what is made of an evaluation's rows, what only refuses or needs an extra:
 # test_main, test_unroll, test_evaluate, tests/scans.
 ELSEWHERE = {"parts", "supervised", "evaluate.tuned", "evaluate.tuned_slices", "evaluate.reference", "scan.rings",
-             "scan.checks"}  # fmt: skip
+             "scan.checks", "scan.metal"}  # fmt: skip
 # Tuning sees validation subjects alone, and these only say who is none.
 NOT_IN_TUNING = {"data.test_fraction", "data.test_subjects", "data.phantoms"}
 # What has no setting lam, the range of the battery's tuning, or is no modality that tuning takes.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scoreinv.operators.geometry import BeamGeometry
-from scoreinv.scans.fan_checks import checked_fan, end_difference
+from scoreinv.scans.fan_checks import checked_fan, end_difference, missing_views
 from tests.scans.ellipses import fan
 
 SIDE, VIEWS, COLUMNS = 64, 90, 160
@@ -44,6 +44,13 @@ def test_views_in_a_wrong_order_are_refused_or_warned_of():
     assert "\n" not in str(error.value)
     beam, notes = checked_fan(BEAM, y, 0.0, True, False)
     assert beam == BEAM and "check angles" in notes[0]
+
+
+@pytest.mark.parametrize(("degrees", "said"), [(360, ""), (230, ""), (215, ""), (180, "needs 217"), (120, "cover 120")])
+def test_a_range_too_short_for_a_fan_is_said(degrees, said):
+    beam = replace(BEAM, angles=np.deg2rad(np.arange(0, degrees, 2.0)), shape=(SIDE, SIDE))
+    notes = " ".join(missing_views(beam))
+    assert said in notes and bool(notes) == bool(said)
 
 
 def test_few_or_sparse_views_say_nothing():
