@@ -8,6 +8,8 @@ Sinogram = Float[np.ndarray, "views detectors"]
 
 # A column whose open beam is this share of the usual one is dead.
 DEAD = 0.1
+# A column of which more readings than this share are lost is not used at all.
+LOST = 0.2
 # Stuck columns lie between jumps of so many times the usual one and the next one (2.3 at a disc's edge), are no more
 # than one in so many side by side, and at an end of the detector behind a jump of so many times what follows (3.75 at a
 # disc's edge).
@@ -27,20 +29,31 @@ def transmission(
 
     Args:
         readings: of the detector [views, detectors].
-        flats: readings without an object [..., detectors]; None: the readings are shares already.
-        darks: readings without a beam [..., detectors]; None: zero.
+        flats: readings without an object, one number or [..., detectors]; None: the readings are shares already.
+        darks: readings without a beam, one number or [..., detectors]; None: zero.
+
+    Raises:
+        ValueError: fields of another width than the readings.
     """
     columns = readings.shape[1]
-    dark = np.zeros(columns) if darks is None else darks.reshape(-1, columns).mean(0, dtype=np.float64)
-    beam = (np.ones(columns) if flats is None else flats.reshape(-1, columns).mean(0, dtype=np.float64)) - dark
+    dark = _mean_field("darks", np.zeros(1) if darks is None else darks, columns)
+    beam = _mean_field("flats", np.ones(1) if flats is None else flats, columns) - dark
     with np.errstate(divide="ignore", invalid="ignore"):
         return (readings - dark) / beam, beam
+
+
+def _mean_field(name: str, field: Float[np.ndarray, "..."], columns: int) -> Float[np.ndarray, " detectors"]:
+    if field.size > 1 and field.shape[-1] != columns:
+        raise ValueError(
+            f"{name} of shape {field.shape} for {columns} detector columns; give one number, or [fields, columns]"
+        )
+    return np.broadcast_to(field.reshape(-1, field.shape[-1] if field.size > 1 else 1).mean(0), columns)
 
 
 def open_beam(readings: Sinogram) -> float:
     """The reading without an object, from the outermost columns of all views, which look past it."""
     width = max(1, readings.shape[1] // 50)
-    return float(np.median(np.concatenate([readings[:, :width], readings[:, -width:]], 1)))
+    return float(np.nanmedian(np.concatenate([readings[:, :width], readings[:, -width:]], 1)))
 
 
 def line_integrals(share: Sinogram, photons: float | Float[np.ndarray, " detectors"] = np.inf) -> Sinogram:
@@ -73,14 +86,15 @@ def root_weights(passed: Sinogram, filled: Bool[np.ndarray, "..."] | None = None
 def bad_columns(p: Sinogram, beam: Float[np.ndarray, " detectors"]) -> Bool[np.ndarray, " detectors"]:
     """Columns that are dead (no beam, not finite, the same in every view) or stuck, single or side by side."""
     usual = np.median(beam)
-    bad = ~np.all(np.isfinite(p), 0) | (beam < DEAD * usual) | ~np.isfinite(beam)
-    safe = np.where(np.isfinite(p), p, 0)
+    lost = ~np.isfinite(p)
+    bad = (lost.mean(0) > LOST) | (beam < DEAD * usual) | ~np.isfinite(beam)
+    safe = filled(p, lost | bad)
     if np.all(safe.std(0) < 1e-6 * np.abs(safe).max()):
         return bad  # an object turned about its own middle, without noise
     # The same value in every view: something hangs, unless it is so in many columns, as of a centred disc.
     same = (safe.std(0) < 1e-6 * max(safe.std(), 1e-30)) & (np.abs(safe.mean(0)) > 0.05 * np.abs(safe).max())
     bad |= same & (same.mean() <= MOST)
-    return bad | _stuck(filled_columns(safe, bad) if bad.any() else safe)
+    return bad | _stuck(filled(safe, np.broadcast_to(bad, p.shape)))
 
 
 def _stuck(p: Sinogram) -> Bool[np.ndarray, " detectors"]:
@@ -122,12 +136,20 @@ def _follows(columns: Sinogram, beside: Float[np.ndarray, " views"]) -> Bool[np.
     return (one * other).sum(0) > 0.5 * np.sqrt((one**2).sum(0) * (other**2).sum(0))
 
 
-def filled_columns(p: Sinogram, bad: Bool[np.ndarray, " detectors"]) -> Sinogram:
-    """The sinogram with bad columns interpolated between good ones."""
-    if bad.all():
-        raise ValueError("no detector column holds usable readings; check flat and dark fields")
-    good = np.flatnonzero(~bad)
-    return np.stack([np.interp(np.arange(p.shape[1]), good, row[good]) for row in p])
+def filled(p: Sinogram, bad: Bool[np.ndarray, "views detectors"]) -> Sinogram:
+    """The sinogram with bad readings interpolated between good ones of the same view.
+
+    Raises:
+        ValueError: a view without any.
+    """
+    if not bad.any():
+        return p
+    if bad.all(1).any():
+        raise ValueError(
+            f"{int(bad.all(1).sum())} of {len(p)} views hold no usable reading; check flat and dark fields"
+        )
+    every = np.arange(p.shape[1])
+    return np.stack([np.interp(every, every[~wrong], row[~wrong]) for row, wrong in zip(p, bad, strict=True)])
 
 
 def without_rings(p: Sinogram) -> Sinogram:

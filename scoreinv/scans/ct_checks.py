@@ -142,8 +142,12 @@ def angles_in_radians(angles: Float[np.ndarray, " views"], unit: str = "") -> tu
     Args:
         angles: of the views.
         unit: "radians", "degrees", or "" for what their range says: more than a turn in radians is degrees.
+
+    Raises:
+        ValueError: more than three turns, or some angles in radians and some in degrees.
     """
     reach = float(np.abs(angles).max(initial=0))
+    _refuse_mixture(angles)
     if unit == "radians" or (not unit and reach <= 2 * np.pi * 1.01):
         return angles, ""
     span = float(np.ptp(angles))
@@ -153,6 +157,20 @@ def angles_in_radians(angles: Float[np.ndarray, " views"], unit: str = "") -> tu
         raise ValueError(f"angles span {span:g}; give radians, or degrees of up to three turns")
     said = "" if unit else f"angles from {angles.min():g} to {angles.max():g} were taken for degrees"
     return np.deg2rad(angles), said
+
+
+def _refuse_mixture(angles: Float[np.ndarray, " views"]) -> None:
+    steps = np.abs(np.diff(angles))
+    steps = steps[steps > 1e-9]
+    if len(steps) < 6:
+        return
+    large = steps > np.sqrt(steps.min() * steps.max())
+    ratio = np.median(steps[large]) / np.median(steps[~large]) if 0 < large.sum() < len(steps) else 1.0
+    if 0.1 < large.mean() < 0.9 and abs(np.deg2rad(ratio) - 1) < 0.02:
+        raise ValueError(
+            f"angles step by {np.median(steps[~large]):.3g} in some places and by {np.median(steps[large]):.3g} in "
+            "others, which is the same step in radians and in degrees; give all of them in one unit"
+        )
 
 
 def oriented(y: Float[np.ndarray, "_ _"], views: int) -> tuple[Float[np.ndarray, "_ _"], str]:

@@ -82,7 +82,7 @@ def line_integrals(arrays: Arrays, views: int, settings: SinogramSettings) -> Ra
 
 def first_axis(arrays: Arrays) -> int:
     """Length of the first axis of the readings."""
-    return next((np.squeeze(arrays[name]).shape[0] for name in STORED if name in arrays and arrays[name].size > 1), 0)
+    return next((_plain(arrays[name]).shape[0] for name in STORED if name in arrays and arrays[name].size > 1), 0)
 
 
 def listed(names: tuple[str, ...], most: int = 6) -> str:
@@ -91,12 +91,17 @@ def listed(names: tuple[str, ...], most: int = 6) -> str:
     return ", ".join(names[:most]) + more
 
 
+def _plain(readings: np.ndarray) -> np.ndarray:
+    """Without axes of one entry, where there are more than two."""
+    return np.squeeze(readings) if readings.ndim > 2 else readings
+
+
 def _readings(arrays, views: int, settings) -> tuple[np.ndarray, str, list[str]]:
     """(readings [views, detectors], what they are, notes)."""
     stored = next((name for name in STORED if name in arrays), None)
     if stored is None:
         raise ValueError(f"the file holds {', '.join(arrays)}; give sinogram, counts or transmission, and angles")
-    y, notes = np.squeeze(arrays[stored]), []
+    y, notes = _plain(arrays[stored]), []
     if y.ndim == 3 and not np.iscomplexobj(y) and y.shape[0] == views:
         row = y.shape[1] // 2 if settings.row == -1 else settings.row
         if not 0 <= row < y.shape[1]:
@@ -131,12 +136,15 @@ def _line_integrals(arrays, readings, quantity, settings) -> tuple[np.ndarray, n
     else:
         p, passed, beam, notes = _logarithm(arrays, readings, quantity, settings)
     roots = None if passed is None else counts.root_weights(passed)
-    bad = counts.bad_columns(p, beam)
+    columns = counts.bad_columns(p, beam)
+    bad = columns | ~np.isfinite(p)
+    if columns.any():
+        notes.append(f"detector columns {listed(tuple(map(str, np.flatnonzero(columns))))} are dead or stuck: not used")
+    if bad[:, ~columns].any():
+        notes.append(f"{int(bad[:, ~columns].sum())} single readings are not finite: not used")
     if bad.any():
-        notes.append(f"detector columns {listed(tuple(map(str, np.flatnonzero(bad))))} are dead or stuck: not used")
-        p = counts.filled_columns(p, bad)
-        passed = np.ones_like(p) if passed is None else counts.filled_columns(passed, bad)
-        roots = counts.root_weights(passed, np.broadcast_to(bad, p.shape))
+        p, passed = counts.filled(p, bad), counts.filled(np.ones_like(p) if passed is None else passed, bad)
+        roots = counts.root_weights(passed, bad)
     return (counts.without_rings(p) if settings.rings else p), roots, notes
 
 
@@ -144,12 +152,14 @@ def _logarithm(arrays, readings, quantity, settings) -> tuple[np.ndarray, np.nda
     """(line integrals, what passed, open beam of each column, notes)."""
     notes: list[str] = []
     flats, darks = (_of_row(arrays.get(name), settings.row) for name in ("flats", "darks"))
-    photons = settings.open_beam or number(arrays, "open_beam")
+    photons = settings.open_beam
+    if not photons:
+        readings, photons = _to_one_beam(arrays, readings)
     if flats is None and quantity == "counts":
-        if not photons:
+        if not np.any(photons):
             photons = counts.open_beam(readings)
             notes.append(f"the open beam is {photons:.5g}, as the outermost detectors read; scan.open_beam sets it")
-        flats = np.full(readings.shape[1], photons)
+        flats = np.asarray(photons)
     negative = float(np.mean(readings < 0))
     if darks is None and negative > MOST_NEGATIVE:
         raise ValueError(
@@ -161,11 +171,22 @@ def _logarithm(arrays, readings, quantity, settings) -> tuple[np.ndarray, np.nda
         notes.append(f"transmission reads {beside:.4g} beside the object: divided by that, as it is a share of 1")
         readings = readings / beside
     share, beam = counts.transmission(readings, flats, darks)
-    p = np.where(np.isfinite(share), counts.line_integrals(share, photons or np.inf), np.nan)
+    p = np.where(np.isfinite(share), counts.line_integrals(share, photons if np.any(photons) else np.inf), np.nan)
     # Columns differ by their gain, which is no photons, and by the beam, which is smooth. Weights of a ray's own noise
     # would favour rays that by chance passed more.
     smooth = gaussian_filter1d(np.where(np.isfinite(p), p, 0), 1.5, axis=1)
     return p, median_filter(beam, 31, mode="nearest") * np.exp(-smooth), beam, notes
+
+
+def _to_one_beam(arrays, readings) -> tuple[np.ndarray, float | np.ndarray]:
+    """(readings as under one beam, the open beam: one number, or one for each column)."""
+    beam = np.ravel(arrays.get("open_beam", np.zeros(1))).astype(np.float64)
+    if beam.size in readings.shape and beam.size > 1:
+        if not np.all(np.isfinite(beam) & (beam > 0)):
+            raise ValueError("open_beam holds numbers that are not positive; give one for each view, or one for all")
+        of_views = beam.size == len(readings)
+        return (readings * (beam.mean() / beam)[:, None], beam.mean()) if of_views else (readings, beam)
+    return readings, number(arrays, "open_beam")
 
 
 def _of_row(fields, row: int):

@@ -16,6 +16,8 @@ DENSE = np.deg2rad(5)
 # Difference of the two ends relative to the spread of the rays: 0.02 to 0.1 for what is right, 0.23 to 0.6 for columns
 # in the wrong order; by how much another reading has to be better.
 WRONG, BETTER = 0.2, 0.6
+# Two readings that both differ by less are as good as each other.
+SHARP = 0.02
 REACH = 16.0  # columns about the middle within which the axis is looked for
 
 
@@ -79,7 +81,7 @@ def checked_fan(
         return beam, []
     wrong = WRONG + 2 * noise_std / max(float(p.std()), 1e-30)
     best, difference = _with_axis(beam, p, found, axis_given)
-    if difference > wrong:
+    if difference > SHARP:
         turned = replace(beam, reversed=not beam.reversed)
         other, less = _with_axis(turned, p, end_difference(turned, p) or np.inf, axis_given)
         if less < BETTER * difference:
@@ -88,11 +90,19 @@ def checked_fan(
     if difference > wrong:
         what = (
             f"with these distances the two ends of a ray differ by {100 * difference:.0f} % of the rays' spread: check "
-            "angles, distances, pitch and the order of the columns"
+            "angles, distances, pitch, the order of the columns and scan.axis"
         )
         if refuse:
             raise ValueError(f"{what}; scan.checks=False reconstructs them all the same")
         return beam, [what]
+    arc = replace(best, curved=not best.curved)
+    as_arc = end_difference(arc, p) or np.inf
+    if as_arc < BETTER * difference and difference > SHARP:
+        kind = "an arc" if arc.curved else "flat"
+        notes.append(
+            f"the two ends of each ray differ by {100 * difference:.1f} %, with a detector that is {kind} by "
+            f"{100 * as_arc:.1f} %: scan.curved={arc.curved} if it is one"
+        )
     if best.reversed != beam.reversed:
         way = "left" if best.reversed else "right"
         notes.append(f"columns count to the {way}: only then are the two ends of a ray the same; scan.reversed says it")

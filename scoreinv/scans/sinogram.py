@@ -14,9 +14,14 @@ from scoreinv.scans import counts, ct_checks
 from scoreinv.scans.ct_geometry import scan_geometry, view_angles
 from scoreinv.scans.ct_names import known_names, number
 from scoreinv.scans.ct_readings import Rays, SinogramSettings, first_axis, line_integrals, listed
-from scoreinv.scans.hounsfield import HounsfieldScale
+from scoreinv.scans.hounsfield import WATER, HounsfieldScale
 from scoreinv.scans.scan import Scan, scaled_scan
 from scoreinv.scans.sinogram_metal import without_metal_rays
+
+# Views leave no wider gap over a full turn, radians; a detector whose ends are this unequally far off is offset.
+WHOLE_TURN, OFFSET = np.deg2rad(30), 0.8
+# HU of the brightest per cent of a patient, or anything else that somebody scans in Hounsfield units.
+BRIGHT = (-500.0, 20_000.0)
 
 
 def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan:
@@ -40,7 +45,7 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
     if mask.shape == angles.shape:
         mask = mask[:, None]  # of the views
     check_mask(mask, rays.p.shape)
-    if ct_checks.edge_share(rays.p) > ct_checks.TRUNCATED:
+    if _truncated(rays.p, geometry):
         notes.append("the object is larger than what the detectors see: values near the edge are not to be trusted")
         rays, mask, geometry = _padded(rays, mask, geometry)
     pixel = geometry.pixel if in_mm else 1.0
@@ -59,6 +64,17 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
         scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std)
         scan = replace(scan, scale=scan.scale / pixel, unit="1/mm" if in_mm else "", **about)
     return without_metal_rays(scan, settings.metal) if settings.metal else scan
+
+
+def _truncated(p: np.ndarray, geometry: BeamGeometry) -> bool:
+    """Whether the object is larger than what is seen; of an offset detector over a full turn the far side tells."""
+    ordered = np.sort(np.mod(geometry.angles, 2 * np.pi))
+    turn = np.diff(ordered, append=ordered[0] + 2 * np.pi).max() < WHOLE_TURN
+    left, right = np.abs(geometry.columns[[0, -1]])
+    if turn and min(left, right) < OFFSET * max(left, right):
+        far = p[:, p.shape[1] // 2 :] if right > left else p[:, : p.shape[1] // 2][:, ::-1]
+        p = np.concatenate([far[:, ::-1], far], 1)
+    return ct_checks.edge_share(p) > ct_checks.TRUNCATED
 
 
 def _padded(rays: Rays, mask: np.ndarray, geometry: BeamGeometry) -> tuple[Rays, np.ndarray, BeamGeometry]:
@@ -82,4 +98,12 @@ def _hounsfield_scan(name, y, mask, transform, noise_std, scale: HounsfieldScale
         LinearOperator(jnp.asarray(mask), transform),
         jnp.float32(scale.slope * noise_std),
     )
-    return Scan(name, measurement, scale.high - scale.low, scale.low, "HU", **about)
+    scan = Scan(name, measurement, scale.high - scale.low, scale.low, "HU", **about)
+    bright = scan.scale * float(jnp.percentile(measurement.operator.inverse(measurement.y), 99)) + scan.offset
+    if BRIGHT[0] <= bright <= BRIGHT[1]:
+        return scan
+    doubt = (
+        f"with water={scale.water:g} per mm the brightest of the image is {bright:.3g} HU: are water, the pitch and "
+        f"the data in another unit? Water has {WATER} per mm at 70 keV"
+    )
+    return replace(scan, notes=(*scan.notes, doubt))
