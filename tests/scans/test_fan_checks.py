@@ -31,6 +31,21 @@ def test_the_order_of_the_columns_and_the_axis_are_recognised_and_said(axis, lef
     assert ("scan.axis" in " ".join(notes)) == (axis is not None)
 
 
+def test_columns_of_a_narrow_fan_that_count_to_the_left_are_recognised_too():
+    narrow = replace(BEAM, angles=2 * np.pi * np.arange(180) / 180, source_to_axis=300.0, source_to_detector=500.0)
+    found, notes = checked_fan(narrow, measured(replace(narrow, reversed=True)), 0.0, True, True)
+    assert found.reversed and "scan.reversed" in " ".join(notes)
+
+
+def test_an_arc_is_proposed_where_the_data_are_of_one():
+    wide = replace(
+        BEAM, angles=2 * np.pi * np.arange(180) / 180, source_to_axis=45.0, source_to_detector=80.0, pitch=1.0
+    )
+    _, notes = checked_fan(wide, measured(replace(wide, curved=True), 0.0), 0.0, True, True)
+    assert "scan.curved=True" in " ".join(notes)
+    assert checked_fan(wide, measured(wide, 0.0), 0.0, True, True)[1] == []
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.1])
 def test_what_is_right_stays_as_it_is(noise):
     y = measured(BEAM, noise)

@@ -16,6 +16,9 @@ Y = parallel(SIDE, ANGLES, DETECTORS) + NOISE
 TRUTH = image(SIDE)
 GOOD = {"sinogram": Y, "angles": ANGLES, "shape": np.array([SIDE, SIDE])}
 PHOTONS = np.random.default_rng(1).poisson(6e4 * np.exp(-0.02 * parallel(SIDE, ANGLES, DETECTORS)))
+MONITOR = 6e4 * np.linspace(0.7, 1.3, VIEWS)
+GAIN = 6e4 * np.random.default_rng(3).uniform(0.7, 1.3, DETECTORS)
+LOST = np.random.default_rng(4).random(Y.shape) < 0.002
 TURN = 2 * np.pi * np.arange(VIEWS) / VIEWS
 GAMMA = np.arctan(1.4 * (np.arange(160) - 79.5) / 175)
 FAN = {
@@ -63,6 +66,46 @@ RIGHT = {
         "",
         0.02,
     ),
+    "an open beam for each view": (
+        {"counts": PHOTONS * (MONITOR / 6e4)[:, None], "angles": ANGLES, "shape": np.array(SIDE), "open_beam": MONITOR},
+        {},
+        {},
+        "",
+        0.02,
+    ),
+    "an open beam for each column": (
+        {"counts": PHOTONS * (GAIN / 6e4), "angles": ANGLES, "shape": np.array(SIDE), "open_beam": GAIN},
+        {},
+        {},
+        "",
+        0.02,
+    ),
+    "one number of flat and dark": (
+        {
+            "counts": PHOTONS + 90.0,
+            "angles": ANGLES,
+            "shape": np.array(SIDE),
+            "flats": np.array(60090),
+            "darks": np.array([[90]]),
+        },
+        {},
+        {},
+        "",
+        0.02,
+    ),
+    "single lost readings": (
+        {
+            "counts": np.where(LOST, np.nan, PHOTONS),
+            "angles": ANGLES,
+            "shape": np.array(SIDE),
+            "open_beam": np.array([6e4]),
+        },
+        {},
+        {},
+        f"{LOST.sum()} single readings",
+        0.02,
+    ),
+    "half precision": (GOOD | {"sinogram": Y.astype(np.float16)}, {}, {}, "", 1.0),
     "transmission": (GOOD | {"sinogram": np.exp(-0.02 * Y)}, {"quantity": "transmission"}, {}, "", 0.02),
     "transmission in per cent": (
         GOOD | {"sinogram": 100 * np.exp(-0.02 * Y)},
@@ -115,6 +158,10 @@ WRONG = {
     "noise above the data": (GOOD, {"noise_std": 500.0}, {}, "noise_std=500"),
     "axis beside the detector": (GOOD, {}, {"axis": 300.0}, "no view sees the axis"),
     "a mixture of angles": (GOOD | {"angles": np.where(np.arange(VIEWS) < 9, 9, 1) * ANGLES}, {}, {}, "check the angl"),
+    "radians and degrees in a fan": (FAN | {"angles": np.where(np.arange(VIEWS) < 30, 1, 180 / np.pi) * TURN}, {}, {},
+                                     "same step in radians and in degrees"),
+    "flats of another width": ({"counts": PHOTONS, "angles": ANGLES, "flats": np.ones((3, 7))}, {}, {}, "flats of sh"),
+    "an open beam of zero": ({"counts": PHOTONS, "angles": ANGLES, "open_beam": 0 * MONITOR}, {}, {}, "not positive"),
     "NaN": (GOOD | {"sinogram": np.where(Y > 30, np.nan, Y)}, {}, {}, "NaN or Inf"),
     "no angles": ({"sinogram": Y}, {}, {}, "without `angles`"),
     "fewer angles": (GOOD | {"angles": ANGLES[:7]}, {}, {}, r"\[views, detectors\]"),
@@ -169,6 +216,21 @@ def test_hounsfield_units_of_a_scan_in_mm():
     per_mm = scan_of(arrays, {"pixel": pixel, "shape": (SIDE,)})
     assert per_mm.unit == "1/mm"
     np.testing.assert_allclose(shown(per_mm)[28:32, 40:44].mean(), water, rtol=0.02)
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (10.0, True), (0.001, True)])
+def test_water_in_another_unit_is_said(factor, warned):
+    arrays = GOOD | {"sinogram": 0.0193 * Y, "detector_pitch": np.array(1.0)}
+    notes = " ".join(scan_of(arrays, water=0.0193 * factor).notes)
+    assert ("in another unit" in notes) == warned
+
+
+def test_an_offset_detector_is_not_taken_for_a_truncated_object():
+    gamma = np.arctan(1.4 * (np.arange(90) - 12.0) / 175)
+    turn = 2 * np.pi * np.arange(2 * VIEWS) / (2 * VIEWS)
+    scan = scan_of(FAN | {"sinogram": fan(SIDE, turn, gamma, 100.0), "angles": turn, "axis": np.array(12.0)})
+    assert "larger than" not in " ".join(scan.notes)
+    assert psnr(shown(scan)) > REFERENCE - 3
 
 
 def test_dead_and_stuck_columns_are_left_out():
