@@ -14,6 +14,8 @@ from jaxtyping import Float
 from scoreinv.operators.ct import RadonTransform, radon_transform
 from scoreinv.operators.fan import FanBeamTransform, fan_transform
 
+# Widest gap between the views of a whole turn, radians.
+WHOLE_TURN = np.deg2rad(30)
 RayTransform = RadonTransform | FanBeamTransform
 
 
@@ -83,13 +85,20 @@ class BeamGeometry:
         return self.pitch * self.source_to_axis / self.source_to_detector if self.is_fan else self.pitch
 
     @property
+    def is_turn(self) -> bool:
+        """Whether the views go all the way round, so that an offset detector's far side sees every line."""
+        ordered = np.sort(np.mod(self.angles, 2 * np.pi))
+        return float(np.diff(ordered, append=ordered[0] + 2 * np.pi).max()) < WHOLE_TURN
+
+    @property
     def seen_radius(self) -> float:
-        """Radius of the circle about the axis that every view sees whole."""
+        """Radius of the circle about the axis of which every line is seen: in each view, or in one of a whole turn."""
         edges = self.columns[[0, -1]] + np.sign(self.columns[[0, -1]]) * self.pitch / 2
         if self.is_fan:
             along = edges / self.source_to_detector
             edges = self.source_to_axis * np.sin(along if self.curved else np.arctan(along))
-        return float(max(0.0, min(edges.max(), -edges.min())))
+        near, far = sorted((edges.max(), -edges.min()))
+        return float(max(0.0, far if self.is_turn and near > 0 else near))
 
 
 def projector(geometry: BeamGeometry, steps: int = 3) -> RayTransform:

@@ -1,7 +1,7 @@
 """Detector readings to line integrals: flat and dark fields, logarithm, unequal noise, dead columns, rings."""
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Real
 from scipy.ndimage import median_filter
 
 Sinogram = Float[np.ndarray, "views detectors"]
@@ -23,7 +23,7 @@ SPAN = 5.0
 
 
 def transmission(
-    readings: Sinogram, flats: Float[np.ndarray, "..."] | None = None, darks: Float[np.ndarray, "..."] | None = None
+    readings: Sinogram, flats: Real[np.ndarray, "..."] | None = None, darks: Real[np.ndarray, "..."] | None = None
 ) -> tuple[Sinogram, Float[np.ndarray, " detectors"]]:
     """The share of the open beam that passed, and the open beam of each column in readings above dark.
 
@@ -42,7 +42,7 @@ def transmission(
         return (readings - dark) / beam, beam
 
 
-def _mean_field(name: str, field: Float[np.ndarray, "..."], columns: int) -> Float[np.ndarray, " detectors"]:
+def _mean_field(name: str, field: Real[np.ndarray, "..."], columns: int) -> Float[np.ndarray, " detectors"]:
     if field.size > 1 and field.shape[-1] != columns:
         raise ValueError(
             f"{name} of shape {field.shape} for {columns} detector columns; give one number, or [fields, columns]"

@@ -212,7 +212,7 @@ def _image(arrays, y, beam: BeamGeometry, pixel: float, settings) -> tuple[float
         )
     if max(shape) * pixel > 1.05 * seen:
         notes.append(
-            f"the detectors see a circle {seen / pixel:.4g} pixels wide in every view, the image is {shape[0]} x "
+            f"the detectors see all of a circle {seen / pixel:.4g} pixels wide, the image is {shape[0]} x "
             f"{shape[1]}: the rest is seen in some views only"
         )
     return pixel, shape, in_unit, notes

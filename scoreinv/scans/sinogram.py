@@ -18,8 +18,8 @@ from scoreinv.scans.hounsfield import WATER, HounsfieldScale
 from scoreinv.scans.scan import Scan, scaled_scan
 from scoreinv.scans.sinogram_metal import without_metal_rays
 
-# Views leave no wider gap over a full turn, radians; a detector whose ends are this unequally far off is offset.
-WHOLE_TURN, OFFSET = np.deg2rad(30), 0.8
+# A detector whose ends are this unequally far from the axis is offset.
+OFFSET = 0.8
 # HU of the brightest per cent of a patient, or anything else that somebody scans in Hounsfield units.
 BRIGHT = (-500.0, 20_000.0)
 
@@ -68,10 +68,8 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
 
 def _truncated(p: np.ndarray, geometry: BeamGeometry) -> bool:
     """Whether the object is larger than what is seen; of an offset detector over a full turn the far side tells."""
-    ordered = np.sort(np.mod(geometry.angles, 2 * np.pi))
-    turn = np.diff(ordered, append=ordered[0] + 2 * np.pi).max() < WHOLE_TURN
     left, right = np.abs(geometry.columns[[0, -1]])
-    if turn and min(left, right) < OFFSET * max(left, right):
+    if geometry.is_turn and min(left, right) < OFFSET * max(left, right):
         far = p[:, p.shape[1] // 2 :] if right > left else p[:, : p.shape[1] // 2][:, ::-1]
         p = np.concatenate([far[:, ::-1], far], 1)
     return ct_checks.edge_share(p) > ct_checks.TRUNCATED
