@@ -24,7 +24,7 @@ from scoreinv.build.memory import check_memory
 from scoreinv.build.scans import read_scan as scan_of_file
 from scoreinv.build.tasks import fitted_prior, image_shape
 from scoreinv.evaluation import intervals, trust
-from scoreinv.evaluation.conformal import Correction
+from scoreinv.evaluation.conformal import Correction, task_name
 from scoreinv.evaluation.intervals import Interval
 from scoreinv.evaluation.uncertainty import maps, object_region
 from scoreinv.formats.export import plain_geometry, write_image
@@ -180,6 +180,7 @@ def reconstruct(
     config = default_config()
     config.sampler.update(section)
     config.interval.update(own)
+    task = task_name(task, float(scan.measurement.noise_std))
     correction = build.correction(config.interval, prior if isinstance(prior, str) else "", task)
     if isinstance(prior, str):
         prior = build.load_prior(prior, config.sampler.remat)

@@ -16,6 +16,7 @@ from experiments.run import EXPERIMENTS, SCALES, configuration, main
 from experiments.tables import latex, over_axis
 from scoreinv import build
 from scoreinv.build.plan import method_conditions, method_names, points, with_method
+from scoreinv.evaluation.conformal import load
 
 ROOT = Path(__file__).parents[1]
 
@@ -127,7 +128,11 @@ def test_scores_of_real_projections_know_scale_and_threshold():
 def test_calibration_in_its_fast_form(tmp_path, capsys):
     calibration.main(["--fast", f"--workdir={tmp_path}"])
     reports = json.loads((tmp_path / "coverage.json").read_text())
-    assert set(reports) == {"mri-4x", "mri-8x", "ct-23-views", "ct-90-degrees"}
+    both = ("mri-4x", "mri-8x", "ct-23-views", "ct-90-degrees")
+    names = {f"{task}-{noise}" for task in both for noise in ("noisy", "noise-free")}
+    assert set(reports) == names | {"mri-4x-256-noisy", "ct-46-views-256-noisy"}
+    bundled = load(tmp_path / "prior.intervals.json")
+    assert {"4x", "8x", "4x, no noise", "23-views", "23-views, no noise", "any"} < set(bundled) and len(bundled) == 9
     assert (tmp_path / "reliability.png").exists() and "mri-8x" in (tmp_path / "coverage.md").read_text()
     with pytest.raises(SystemExit, match="give --mri or --ct"):
         calibration.main([])

@@ -1,10 +1,12 @@
-"""Do the intervals hold? Coverage of subjects that neither the prior nor the correction has seen, on four tasks.
+"""Do the intervals hold? Coverage of subjects that neither the prior nor the correction has seen.
 
 python -m experiments.calibration --mri=brain.npz --ct=body.npz
+python -m experiments.calibration --mri=brain.npz --tasks=mri-4x,mri-4x-256 --noise=noisy
 python -m experiments.calibration --fast
 
-Runs --mode=calibrate for 4x and 8x MRI and for CT from 23 views and over 90 degrees; continues where it was stopped.
-Writes a folder for each task, coverage.md, coverage.json and reliability.png.
+Runs --mode=calibrate for 4x and 8x MRI and for CT from 23 views and over 90 degrees, with noise and without, at 128 x 128
+and for one task of each anatomy at 256 x 256; continues where it was stopped, and several processes may share the tasks.
+Writes a folder for each task, coverage.md, coverage.json, reliability.png and for each prior <prior>.intervals.json.
 """
 
 import argparse
@@ -17,26 +19,46 @@ from matplotlib.figure import Figure
 from configs import limited_angle_demo
 from experiments.fast import shrink
 from experiments.small import body, brain
-from scoreinv.drivers.calibrate import calibrate, table
+from scoreinv.drivers.calibrate import calibrate, read_case, table
+from scoreinv.evaluation import conformal
+from scoreinv.evaluation.coverage import scores
 from scoreinv.formats.files import write_atomically
 
 SPLITS = ("validation", "test")
 
 
-def configurations(mri: str, ct: str) -> dict:
-    """Task -> configuration, of those whose data are there."""
-    found = {}
+def configurations(mri: str, ct: str) -> dict[str, dict]:
+    """Task -> noise -> configuration, of those whose data are there."""
+    tasks: dict[str, dict] = {}
     if mri:
-        for name, acceleration in {"mri-4x": 4.0, "mri-8x": 8.0}.items():
-            found[name] = brain()
-            found[name].operator.acceleration = (acceleration,)
+        for acceleration in (4.0, 8.0):
+            tasks[f"mri-{acceleration:.0f}x"] = both(_task(brain(), mri, acceleration=(acceleration,)))
+        tasks["mri-4x-256"] = {"noisy": large(_task(brain(), mri, acceleration=(4.0,)))}
     if ct:
-        found |= {"ct-23-views": body(), "ct-90-degrees": body(limited_angle_demo)}
-    for name, config in found.items():
-        source = mri if name.startswith("mri") else ct
-        config.data.update({"folders": (source,)} if Path(source).is_dir() else {"packed": source})
-        config.calibrate.splits = SPLITS
-    return found
+        tasks |= {"ct-23-views": both(_task(body(), ct)), "ct-90-degrees": both(_task(body(limited_angle_demo), ct))}
+        tasks["ct-46-views-256"] = {"noisy": large(_task(body(), ct, views=(46,)))}
+    return tasks
+
+
+def _task(config, source: str, **operator):
+    config.data.update({"folders": (source,)} if Path(source).is_dir() else {"packed": source})
+    config.operator.update(operator)
+    config.calibrate.splits = SPLITS
+    return config
+
+
+def both(config) -> dict:
+    """The configuration with its noise and without."""
+    clean = config.copy_and_resolve_references()
+    clean.operator.noise_std = 0.0
+    return {"noisy": config, "noise-free": clean}
+
+
+def large(config):
+    """The configuration at the full size of the packed slices, which leaves no finer object to measure."""
+    config.data.size = 256
+    config.operator.oversample = 1
+    return config
 
 
 def figure(reports: dict[str, dict]) -> Figure:
@@ -54,33 +76,70 @@ def figure(reports: dict[str, dict]) -> Figure:
     return drawing
 
 
+def bundle(workdir: Path, tasks: dict) -> None:
+    """Writes each prior's corrections: one for each operator, with noise and without, fitted on the tasks of 128 x 128.
+
+    Args:
+        workdir: holds the draws of each task, and receives <prior>.intervals.json.
+        tasks: task -> configuration.
+    """
+    cases: dict[str, dict] = {}
+    for task, config in tasks.items():
+        if config.operator.oversample > 1:
+            own = cases.setdefault(Path(config.prior).stem, {})
+            for folder in sorted((workdir / task / "draws").iterdir()):
+                name = conformal.task_name(folder.name, config.operator.noise_std)
+                own[name] = [read_case(path) for path in sorted(folder.glob("*.npz"))]
+    for prior, of_prior in cases.items():
+        about = f"{prior}, 128 x 128 pixels, validation and test subjects of its training"
+        corrections = {name: conformal.fit(scores(found), f"{name}, {about}") for name, found in of_prior.items()}
+        every = [case for found in of_prior.values() for case in found]
+        corrections[conformal.ANY] = conformal.fit(scores(every), f"{', '.join(of_prior)}, {about}")
+        conformal.save(workdir / f"{prior}.intervals.json", corrections)
+
+
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mri", default="", help="MRI data: a packed file of --mode=prepare, or a folder of volumes")
     parser.add_argument("--ct", default="", help="CT data: the same")
-    parser.add_argument("--slices", type=int, default=12, help="of each split, spread over its subjects")
+    parser.add_argument("--slices", type=int, default=14, help="of each split, spread over its subjects")
     parser.add_argument("--samples", type=int, default=1, help="draws of the default method, whose mean is the image")
+    parser.add_argument("--tasks", default="", help="only these, as in mri-4x,ct-23-views; default: all")
+    parser.add_argument("--noise", default="", choices=("", "noisy", "noise-free"), help="only this; default: both")
     parser.add_argument("--fast", action="store_true", help="phantoms and an untrained network: seconds, no meaning")
     parser.add_argument("--workdir", type=Path, default=Path("runs/calibration"))
     options = parser.parse_args(argv)
     mri, ct = (source or ("phantoms" if options.fast else "") for source in (options.mri, options.ct))
     reports = {}
     try:
-        for task, config in configurations(mri, ct).items():
+        tasks = chosen(configurations(mri, ct), options.tasks, options.noise)
+        for name, config in tasks.items():
             config.sampler.samples = options.samples
             config.calibrate.slices = options.slices
-            config = shrink(config, options.workdir / "fast") if options.fast else config
-            calibrate(config, options.workdir / task)
-            (reports[task],) = json.loads((options.workdir / task / "coverage.json").read_text()).values()
+            calibrate(shrink(config, options.workdir / "fast") if options.fast else config, options.workdir / name)
+            (reports[name],) = json.loads((options.workdir / name / "coverage.json").read_text()).values()
     except ValueError as error:
         sys.exit(f"error: {error}")
-    if not reports:
-        sys.exit("give --mri or --ct, or --fast")
     write_atomically(options.workdir / "coverage.md", lambda path: path.write_text(table(reports)))
     write_atomically(options.workdir / "coverage.json", lambda p: p.write_text(json.dumps(reports, indent=1) + "\n"))
     write_atomically(options.workdir / "reliability.png", figure(reports).savefig)
+    bundle(options.workdir, tasks)
     print(table(reports))
+
+
+def chosen(tasks: dict[str, dict], names: str, noise: str) -> dict:
+    """ "<task>-<noise>" -> configuration, of the tasks and noises named.
+
+    Raises:
+        ValueError: no data, or a task that is none of them.
+    """
+    wanted = names.split(",") if names else list(tasks)
+    unknown = [name for name in wanted if name not in tasks]
+    if unknown or not tasks:
+        known = ", ".join(tasks) or "none: give --mri or --ct, or --fast"
+        raise ValueError(f"unknown task {', '.join(unknown) or names!r}; known are {known}")
+    return {f"{name}-{kind}": config for name in wanted for kind, config in tasks[name].items() if noise in ("", kind)}
 
 
 if __name__ == "__main__":

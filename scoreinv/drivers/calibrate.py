@@ -66,9 +66,10 @@ def conclude(config, workdir: Path, cases: Cases) -> dict[str, conformal.Correct
     """Fits and checks corrections, and writes them down."""
     about = f"{Path(config.prior).name}, {config.sampler.method}, {config.interval.draws} posterior draws"
     every = [c for of_task in cases.values() for c in of_task]
+    named = {conformal.task_name(operator, config.operator.noise_std): found for operator, found in cases.items()}
     corrections = {
-        task: conformal.fit(coverage.scores(found), f"{task} of {about}") for task, found in cases.items()
-    } | {conformal.ANY: conformal.fit(coverage.scores(every), f"{', '.join(cases)} of {about}")}
+        task: conformal.fit(coverage.scores(found), f"{task} of {about}") for task, found in named.items()
+    } | {conformal.ANY: conformal.fit(coverage.scores(every), f"{', '.join(named)} of {about}")}
     reports = {task: coverage.report(found) for task, found in cases.items()}
     conformal.save(workdir / "intervals.json", corrections)
     write_atomically(workdir / "coverage.json", lambda p: p.write_text(json.dumps(reports, indent=1) + "\n"))

@@ -71,6 +71,16 @@ class Correction:
         return factors[np.searchsorted(self.edges, values, side="right")] * values
 
 
+def task_name(operator: str, noise_std: float) -> str:
+    """The name that a correction goes by: of its operator, and apart where the data are free of noise.
+
+    Args:
+        operator: its name, as "4x"; "" where nothing is known.
+        noise_std: noise of the measurement.
+    """
+    return operator if noise_std > 0 or not operator else f"{operator}, no noise"
+
+
 def local_spread(std: Values, window: float = 1.0, floor: float = FLOOR) -> np.ndarray:
     """sqrt(G * std^2 + floor^2): the spread about each pixel, which few draws leave less to chance than at it.
 
