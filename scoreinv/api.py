@@ -4,7 +4,7 @@ The functions take files, arrays and plain numbers; every number that they are n
 fields. `--mode=reconstruct` calls `reconstruct` for each of its tasks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from scoreinv.scans.scan import Scan
 
 Images = Float[Array, "..."]
 POSTERIOR = 2**30  # the purpose of draws of the posterior
+PATTERNS = 2**30 + 1  # the purpose of the patterns of `open_fraction`
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Reconstruction:
         interval: half width, level and origin of the interval about the image; None where none was asked for.
         contrast: contrast about each pixel that the measurement does not determine, which the prior filled in [H, W].
         on_prior: where that is above `interval.contrast` [H, W].
+        open_fraction: share of a random pattern about each pixel that the measurement leaves open, from 0 to 1, for
+            each of `interval.scales` [S, H, W]; None where none was asked for.
 
     >>> result = scoreinv.reconstruct(measurement, prior, samples=2, steps=3)
     >>> bool((result.low <= result.image).all() and (result.image <= result.high).all())
@@ -75,6 +78,7 @@ class Reconstruction:
     interval: Interval | None = None
     contrast: Images | None = None
     on_prior: Bool[np.ndarray, "H W"] | None = None
+    open_fraction: Images | None = None
 
     @property
     def low(self) -> Images | None:
@@ -187,7 +191,8 @@ def reconstruct(
     fitted = fitted_prior(config, prior, image_shape(scan.measurement))
     made = _draw(config.sampler, fitted, scan.measurement, seed, progress)
     made = _with_interval(made, config, fitted, scan.measurement, seed, correction, progress)
-    return _with_contrast(made, config.interval, scan).in_unit_of(scan)
+    made = _with_contrast(made, config.interval, scan)
+    return _with_open_fraction(made, config.interval.scales, scan.measurement, seed).in_unit_of(scan)
 
 
 def _draw(
@@ -240,7 +245,18 @@ def _with_contrast(made: Reconstruction, section: ConfigDict, scan: Scan) -> Rec
     return replace(made, contrast=contrast, on_prior=flagged.region)
 
 
+def _with_open_fraction(
+    made: Reconstruction, scales: Sequence[float], measurement: Measurement, seed: int
+) -> Reconstruction:
+    """The reconstruction with maps of what the measurement leaves open, by scale."""
+    if not scales:
+        return made
+    key = draw_keys(seed, 1, PATTERNS)[0]
+    return replace(made, open_fraction=_open_fraction(key, measurement, jnp.asarray(scales, jnp.float32)))
+
+
 _filled_in = jax.jit(trust.filled_in)
+_open_fraction = jax.jit(trust.open_fraction)
 
 
 def _images(
@@ -299,9 +315,9 @@ def save(path: str | Path, reconstruction: Reconstruction, method: str = "scorei
     """Writes a reconstruction, as the name of the file says.
 
     Args:
-        path: .npz: image, std, low, high, contrast, on_prior, draws, scale, offset, unit; .nii.gz: the image (of a
-            complex one the magnitude) as one slice in its place, with -std, -low, -high and -prior-share, the contrast,
-            beside it; .dcm or no ending: folders of DICOM files.
+        path: .npz: image, std, low, high, contrast, on_prior, open_fraction, draws, scale, offset, unit; .nii.gz: the
+            image (of a complex one the magnitude) as one slice in its place, with -std, -low, -high and -prior-share,
+            the contrast, beside it; .dcm or no ending: folders of DICOM files.
         reconstruction: the reconstruction.
         method: what made it, for the header of NIfTI and DICOM files.
 
@@ -338,5 +354,6 @@ def _planes(result: Reconstruction) -> dict[str, np.ndarray]:
 
 
 def _write_npz(path: Path, result: Reconstruction) -> None:
-    names = ("image", "std", "quantiles", "low", "high", "contrast", "on_prior", "draws", "scale", "offset", "unit")
+    maps = ("image", "std", "quantiles", "low", "high", "contrast", "on_prior", "open_fraction", "draws")
+    names = (*maps, "scale", "offset", "unit")
     np.savez_compressed(path, **{name: getattr(result, name) for name in names if getattr(result, name) is not None})

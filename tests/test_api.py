@@ -94,13 +94,14 @@ def band(measurement):
 def test_the_interval_rests_on_the_posterior_and_on_a_correction(measurement, tmp_path):
     """The posterior of a Gaussian prior is known: half widths are Student's times its standard deviation."""
     arguments = {"samples": 2, "steps": 4, "batch_size": 16, "spin": 1}
-    fields = {"draws": 48, "steps": 60, "level": 0.9, "contrast": 1e-4, "area": 5}
+    fields = {"draws": 48, "steps": 60, "level": 0.9, "contrast": 1e-4, "area": 5, "scales": (0.7, 1.0)}
     plain = scoreinv.reconstruct(measurement, gaussian_prior(), interval=fields, **arguments)
     share = band(measurement)
     expected = 1.6945 * 0.1 * np.sqrt(share)  # Student's of 47 degrees of freedom; what is measured has no spread
     assert 0.97 < float(plain.interval.half_width.mean()) / expected < 1.1
     np.testing.assert_allclose(plain.high - plain.image, plain.interval.half_width, atol=1e-6)
     assert plain.contrast.shape == plain.on_prior.shape == (8, 8) and plain.on_prior.any()
+    assert plain.open_fraction.shape == (2, 8, 8) and 0 < plain.open_fraction.min() < plain.open_fraction.max() <= 1
     correction = Correction("this test", 9, (0.9,), (), ((3.0,),))
     save(tmp_path / "corrections.json", {"any": correction})
     fields |= {"correction": str(tmp_path / "corrections.json")}

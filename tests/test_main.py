@@ -98,6 +98,7 @@ def test_another_network_in_the_work_directory_is_refused(phantoms, trained):
 
 def test_reconstruction_writes_everything(config, tmp_path):
     config.operator.acceleration = (2.0, 4.0)
+    config.interval.scales = (1.0, 3.0)
     rows = reconstruct(config, tmp_path)
     assert rows == json.loads((tmp_path / "metrics.json").read_text())
     assert [(r["task"], r["method"]) for r in rows] == [
@@ -114,6 +115,7 @@ def test_reconstruction_writes_everything(config, tmp_path):
     low, image, high = (arrays[f"sub-1-2x/scoreinv-{name}"] for name in ("low", "mean", "high"))
     assert np.all(low < image) and np.all(image < high)
     assert arrays["sub-1-2x/scoreinv-contrast"].shape == arrays["sub-1-2x/scoreinv-on-prior"].shape == image.shape[:2]
+    assert arrays["sub-1-2x/scoreinv-open-fraction"].shape == (2, *image.shape[:2])
     assert "as drawn" in str(arrays["sub-1-2x/scoreinv-interval"])
     assert {p.name for p in tmp_path.iterdir()} == {
         "metrics.json",

@@ -4,9 +4,9 @@ python -m experiments.calibration --mri=brain.npz --ct=body.npz
 python -m experiments.calibration --mri=brain.npz --tasks=mri-4x,mri-4x-256 --noise=noisy
 python -m experiments.calibration --fast
 
-Runs --mode=calibrate for 4x and 8x MRI and for CT from 23 views and over 90 degrees, with noise and without, at 128 x 128
-and for one task of each anatomy at 256 x 256; continues where it was stopped, and several processes may share the tasks.
-Writes a folder for each task, coverage.md, coverage.json, reliability.png and for each prior <prior>.intervals.json.
+Runs --mode=calibrate for 4x and 8x MRI and for CT from 23 views and over 90 degrees, with noise and without, at
+128 x 128, and for one task of each anatomy at 256 x 256; continues where it was stopped. Writes a folder for each task,
+coverage.md, coverage.json, reliability.png and for each prior <prior>.intervals.json.
 """
 
 import argparse

@@ -198,6 +198,9 @@ FIELDS = (
               low=0.01, high=0.99, modes=only("reconstruct"), when=POSTERIOR),
         Field("contrast", 0.15, "a pixel rests on the prior where contrast above this about it is not measured",
               above=0, high=1, modes=only("reconstruct")),
+        Field("scales", (), "standard deviations in pixels of random patterns: for each a map of the share that the "
+              "measurement leaves open goes to the arrays; costs hundreds of operations", of=float, above=0, high=64,
+              modes=only("reconstruct")),
         Field("area", 100, "warn where more connected pixels than this rest on the prior", low=0, high=MILLION,
               modes=only("reconstruct")),
     ),

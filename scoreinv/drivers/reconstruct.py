@@ -235,6 +235,8 @@ def _doubts(made: api.Reconstruction, scale: float, offset: float) -> dict[str, 
     arrays |= {name: np.asarray(scale * x + offset) for name, x in images.items() if x is not None}
     if made.on_prior is not None:
         arrays["scoreinv-on-prior"] = made.on_prior
+    if made.open_fraction is not None:
+        arrays["scoreinv-open-fraction"] = np.asarray(made.open_fraction)
     if made.interval is not None:
         arrays["scoreinv-interval"] = np.asarray(made.interval.about)
     return arrays

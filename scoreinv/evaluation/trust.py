@@ -5,7 +5,6 @@ of it. I - R is the part that the measurement leaves open: the null space of A, 
 here is a function of the measurement and one image; no network is called.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -39,7 +38,7 @@ def left_open(measurement: Measurement, image: Image, signal_std: float = 0.1, s
 
 
 def open_fraction(
-    key: PRNGKeyArray, measurement: Measurement, scales: Sequence[float] = (1.0, 2.0, 4.0), probes: int = 4
+    key: PRNGKeyArray, measurement: Measurement, scales: Float[Array, "S"], probes: int = 4
 ) -> Float[Array, "S H W"]:
     """How much of a random pattern about each pixel the measurement leaves open, by the pattern's scale.
 
@@ -71,7 +70,7 @@ def open_fraction(
         return jnp.clip(lost / whole, 0.0, 1.0)
 
     keys = jax.random.split(key, (len(scales), probes))
-    return jax.lax.map(lambda pair: fraction(*pair), (jnp.asarray(scales, jnp.float32), keys))
+    return jax.lax.map(lambda pair: fraction(*pair), (scales, keys))
 
 
 def filled_in(measurement: Measurement, image: Image, window: float = 2.0, signal_std: float = 0.1) -> Plane:

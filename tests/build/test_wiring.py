@@ -108,6 +108,7 @@ CHANGES = {
     "interval.level": ({}, 0.8),
     "interval.contrast": ({}, 0.3),
     "interval.area": ({}, 7),
+    "interval.scales": ({}, (1.0, 2.0)),
     "methods": ({}, {"slow": {"steps": 9}}),
     "baselines": ({}, ("direct",)),
     "baseline_settings.tv.lam": ({"baselines": ("tv",)}, 0.5),

@@ -59,13 +59,16 @@ def test_noise_leaves_open_what_a_wiener_filter_takes_away():
 
 @pytest.mark.parametrize("mask", [np.ones((SIDE, SIDE)), symmetric_half()])
 def test_open_fraction_of_kspace_is_the_share_that_is_not_measured(mask):
-    fraction = open_fraction(jax.random.key(0), kspace(mask), scales=(1.0, 2.0), probes=16)
+    fraction = open_fraction(jax.random.key(0), kspace(mask), jnp.array([1.0, 2.0]), probes=16)
     expected = [band_share(mask, scale) for scale in (1.0, 2.0)]
     np.testing.assert_allclose(fraction.mean((1, 2)), expected, atol=0.03)
 
 
 def test_fine_scales_and_missing_angles_are_left_open():
-    wedge, few = (open_fraction(jax.random.key(0), sinogram(*angles), probes=1) for angles in ((90, 36), (180, 12)))
+    wedge, few = (
+        open_fraction(jax.random.key(0), sinogram(*angles), jnp.array([1.0, 2.0, 4.0]), probes=1)
+        for angles in ((90, 36), (180, 12))
+    )
     middle = slice(SIDE // 4, 3 * SIDE // 4)
     wedge, few = (np.asarray(fraction[:, middle, middle].mean((1, 2))) for fraction in (wedge, few))
     assert few[0] > 0.5 and few[2] < 0.02
