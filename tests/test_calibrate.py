@@ -43,6 +43,9 @@ def test_corrections_are_fitted_kept_and_applied(config, tmp_path):
         calibrate(config, tmp_path)
 
     config.interval.correction = str(tmp_path / "intervals.json")
+    with pytest.raises(ValueError, match=r"level=0.9; .* of 3 subjects, has corrections for 0.5; give one of these"):
+        build.correction(config.interval, "", "4x")
+    config.interval.level = 0.5
     assert build.correction(config.interval, "", "4x") == found["4x"]
     assert build.correction(config.interval, "", "9x") == found["any"]
     config.interval.correction = "bundled"

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from configs import limited_angle_demo
 from experiments.fast import shrink
 from experiments.small import body, brain
-from scoreinv.drivers.calibrate import calibrate, read_case, table
+from scoreinv.drivers.calibrate import calibrate, promised, read_case, table
 from scoreinv.evaluation import conformal
 from scoreinv.evaluation.coverage import scores
 from scoreinv.formats.files import write_atomically
@@ -92,9 +92,10 @@ def bundle(workdir: Path, tasks: dict) -> None:
                 own[name] = [read_case(path) for path in sorted(folder.glob("*.npz"))]
     for prior, of_prior in cases.items():
         about = f"{prior}, 128 x 128 pixels, validation and test subjects of its training"
-        corrections = {name: conformal.fit(scores(found), f"{name}, {about}") for name, found in of_prior.items()}
         every = [case for found in of_prior.values() for case in found]
-        corrections[conformal.ANY] = conformal.fit(scores(every), f"{', '.join(of_prior)}, {about}")
+        levels = promised(len(scores(every)))
+        corrections = {name: conformal.fit(scores(own), f"{name}, {about}", levels) for name, own in of_prior.items()}
+        corrections[conformal.ANY] = conformal.fit(scores(every), f"{', '.join(of_prior)}, {about}", levels)
         conformal.save(workdir / f"{prior}.intervals.json", corrections)
 
 

@@ -39,7 +39,10 @@ def correction(section, prior: str, task: str) -> conformal.Correction | None:
         raise ValueError(f"{name!r} has no correction for {task!r}, but for {', '.join(found)}; set it to none")
     if section.level not in chosen.levels:
         known = ", ".join(map(str, chosen.levels))
-        raise ValueError(f"interval.level={section.level}; {name!r} has corrections for {known}")
+        raise ValueError(
+            f"interval.level={section.level}; {name!r}, of {chosen.subjects} subjects, has corrections for {known}; "
+            "give one of these, or interval.correction=none for the interval as drawn"
+        )
     if task not in found:
         logging.info("no correction of intervals for %s: that of other tasks is used", task or "this measurement")
     return chosen

@@ -67,9 +67,10 @@ def conclude(config, workdir: Path, cases: Cases) -> dict[str, conformal.Correct
     about = f"{Path(config.prior).name}, {config.sampler.method}, {config.interval.draws} posterior draws"
     every = [c for of_task in cases.values() for c in of_task]
     named = {conformal.task_name(operator, config.operator.noise_std): found for operator, found in cases.items()}
+    levels = promised(len(coverage.scores(every)))
     corrections = {
-        task: conformal.fit(coverage.scores(found), f"{task} of {about}") for task, found in named.items()
-    } | {conformal.ANY: conformal.fit(coverage.scores(every), f"{', '.join(named)} of {about}")}
+        task: conformal.fit(coverage.scores(found), f"{task} of {about}", levels) for task, found in named.items()
+    } | {conformal.ANY: conformal.fit(coverage.scores(every), f"{', '.join(named)} of {about}", levels)}
     reports = {task: coverage.report(found) for task, found in cases.items()}
     conformal.save(workdir / "intervals.json", corrections)
     write_atomically(workdir / "coverage.json", lambda p: p.write_text(json.dumps(reports, indent=1) + "\n"))
@@ -83,6 +84,15 @@ def _settings_of(config, prior: Prior) -> dict[str, Any]:
     nested = {name: value for name, value in config.to_dict().items() if name in SECTIONS}
     flat = flax.traverse_util.flatten_dict(nested, sep=".") | {"prior": digest(prior)}
     return {name: value for name, value in flat.items() if name not in FREE}
+
+
+def promised(subjects: int) -> tuple[float, ...]:
+    """The levels that corrections of a number of subjects are written for; says which they are too few for."""
+    levels = conformal.levels_for(subjects)
+    if levels != conformal.LEVELS:
+        known = ", ".join(f"{100 * level:g} %" for level in levels)
+        logging.warning("%d subjects: corrections for %s only; 90 %% needs 9 subjects, 95 %% needs 19", subjects, known)
+    return levels
 
 
 def cases_of(config, prior: Prior, folder: Path, sets: dict[str, Subset]) -> Cases:

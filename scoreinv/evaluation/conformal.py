@@ -123,6 +123,16 @@ def subject_quantile(scores: Sequence[Pixels], level: float) -> float:
     return float(pooled[order][min(index, len(order) - 1)])
 
 
+def levels_for(subjects: int, levels: Sequence[float] = LEVELS) -> tuple[float, ...]:
+    """The levels that a number of validation subjects can promise: level / (1 - level) of them are needed, 9 for 90 %.
+
+    Args:
+        subjects: n.
+        levels: nominal probabilities.
+    """
+    return tuple(level for level in levels if level <= (1 - level) * subjects * (1 + 1e-9))
+
+
 def fit(
     scores: Mapping[str, Scores],
     fitted_on: str,

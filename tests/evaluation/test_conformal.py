@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scoreinv.evaluation.conformal import Correction, fit, load, local_spread, save, subject_quantile
+from scoreinv.evaluation.conformal import Correction, fit, levels_for, load, local_spread, save, subject_quantile
 
 
 def subjects(rng, count, pixels=400, between=0.5, exponent=1.0):
@@ -102,3 +102,10 @@ def test_another_file_is_refused_in_one_line(tmp_path, text):
     path.write_text(text)
     with pytest.raises(ValueError, match=r"corrections\.json.*expected corrections of intervals that"):
         load(path)
+
+
+def test_a_level_needs_as_many_subjects_as_its_odds():
+    """subject_quantile of fewer is the largest score, which promises nothing."""
+    assert [levels_for(n) for n in (1, 8, 9, 18, 19)] == [
+        (0.5,), (0.5, 0.8), (0.5, 0.8, 0.9), (0.5, 0.8, 0.9), (0.5, 0.8, 0.9, 0.95)
+    ]  # fmt: skip
