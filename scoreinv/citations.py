@@ -1,5 +1,7 @@
 """What to cite for a method, as BibTeX."""
 
+from collections.abc import Iterable
+
 SONG2022 = """@inproceedings{song2022solving,
   title = {Solving Inverse Problems in Medical Imaging with Score-Based Generative Models},
   author = {Song, Yang and Shen, Liyue and Xing, Lei and Ermon, Stefano},
@@ -132,3 +134,17 @@ def citation(method: str) -> str:
     if method not in WORKS:
         raise ValueError(f"unknown method {method!r}; choose one of {', '.join(sorted(WORKS))}")
     return WORKS[method]
+
+
+def what_to_cite(methods: Iterable[str]) -> str:
+    """One line about the works that some methods come from, by the keys of their entries.
+
+    Args:
+        methods: names of samplers.
+
+    Returns:
+        The line.
+    """
+    keys = {method: citation(method).split("{", 1)[1].split(",", 1)[0] for method in sorted(set(methods))}
+    named = ", ".join(f"{key} ({method})" for method, key in keys.items())
+    return f"to cite: {named}; scoreinv.citation({next(iter(keys))!r}) prints the entry"

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from scoreinv import api, build, parallel
 from scoreinv.build.plan import with_method
 from scoreinv.build.tasks import Task, make_tasks
+from scoreinv.citations import what_to_cite
 from scoreinv.drivers.reconstruct_volume import reconstruct_volume
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.conformal import ANY
@@ -85,7 +86,14 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
                 _write(workdir, task, results, rows)
     print(table(rows))
     print(f"figures, reconstructions.npz and metrics.json are in {workdir}")
+    print(what_to_cite(method for part in parts.values() for method in _samplers_of(part)))
     return rows
+
+
+def _samplers_of(config) -> list[str]:
+    """The published methods that a part draws with."""
+    sections = [with_method(config, method).sampler for method in ("scoreinv", *config.methods)]
+    return [build.with_preset(section).method for section in sections]
 
 
 def _images_of(config) -> int:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from scoreinv import api, build, parallel
 from scoreinv.build.volume_tasks import VolumeTask, volume_task
+from scoreinv.citations import what_to_cite
 from scoreinv.evaluation import metrics
 from scoreinv.evaluation.rows import ResultFile, claim_settings, digest
 from scoreinv.formats.export import plain_geometry, write_image
@@ -204,3 +205,4 @@ def _export(workdir: Path, task: VolumeTask, arrays, config) -> None:
             written += write_image(kind, workdir / f"{task.name}-{name}", plane, geometry, said)
     names = ", ".join(path.name for path in written[:8])
     print(f"{len(task.indices)} slices, volume.csv and {names} are in {workdir}")
+    print(what_to_cite([build.with_preset(config.sampler).method]))

@@ -54,22 +54,22 @@ class Consistency:
     @property
     def close(self) -> bool:
         """Whether the centres of mass move as those of parallel projections."""
-        return self.residual <= max(RESIDUAL, DEVIATIONS * self.expected)
+        return bool(self.residual <= max(RESIDUAL, DEVIATIONS * self.expected))
 
     @property
     def parallel(self) -> bool:
         """Whether they move as those of real parallel projections may."""
-        return self.close or self.residual <= SHARE * self.detectors
+        return bool(self.close or self.residual <= SHARE * self.detectors)
 
     @property
     def axis_known(self) -> bool:
         """Whether the axis of rotation follows from the centres of mass."""
-        return self.close and not self.truncated and self.axis_std < KNOWN
+        return bool(self.close and not self.truncated and self.axis_std < KNOWN)
 
     @property
     def axis_roughly_known(self) -> bool:
         """Whether they tell more of it than the middle of the detector does."""
-        return self.parallel and not self.truncated and self.axis_std < KNOWN
+        return bool(self.parallel and not self.truncated and self.axis_std < KNOWN)
 
 
 def consistency(y: Sinogram, angles: Float[np.ndarray, " views"], noise_std: float = 0.0) -> Consistency:
