@@ -143,7 +143,7 @@ MISTAKES = [
     ({"prior": "missing.safetensors"}, "does not exist"),
     ({"prior": "json.safetensors"}, "expected a prior written by"),
     ({"sampler.method": "ddsm"}, "unknown sampler.method 'ddsm'"),
-    ({"sampler.settings": "churn=high"}, "'churn=high' needs a value of type float"),
+    ({"sampler.settings": "churn=high"}, "'churn=high' needs a finite value of type float"),
     ({"sampler.settings": "chum=1.0"}, "'chum' is no setting of dpir; it takes cg_steps, churn"),
     ({"sampler.steps": -1}, "sampler.steps=-1"),
     ({"sampler.grid": "log"}, "unknown sampler.grid"),

@@ -37,7 +37,8 @@ def ct_operators(config, shape: tuple[int, int, int], key, shared: bool) -> list
     if min(config.views) < 1:
         raise ValueError(f"operator.views={min(config.views)}; give at least 1 view")
     full = config.full_views or (turn // 180 * max(shape) if shared else 0)
-    check_memory((full or max(config.views), config.detectors or sum(shape[:2])), "lower views or operator.detectors")
+    rays = full or max(config.views), config.detectors or sum(shape[:2])
+    check_memory(rays, "lower operator.views, full_views or detectors", 64)
     suffix = "views" if degrees == turn else f"views-{degrees:g}-degrees"
     suffix += "" if config.beam == "parallel" else f"-{config.beam.replace('_', '-')}"
     make = _rays(config, shape[:2])

@@ -1,6 +1,7 @@
 """Configuration to reconstruction methods: samplers, baselines and supervised networks."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -114,10 +115,12 @@ def _parse_settings(text: str, known: Mapping[str, Any], method: str) -> dict[st
             parsed[name] = (
                 {"True": True, "False": False}[value] if isinstance(known[name], bool) else type(known[name])(value)
             )
+            if not math.isfinite(parsed[name]):
+                raise ValueError
         except (KeyError, ValueError) as error:
             kind = type(known[name]).__name__
             raise ValueError(
-                f"sampler.settings: {item!r} needs a value of type {kind}, as in {name}={known[name]}"
+                f"sampler.settings: {item!r} needs a finite value of type {kind}, as in {name}={known[name]}"
             ) from error
     return parsed
 

@@ -133,8 +133,11 @@ def _typed(name: str, value: str, like):
     one = like[0] if isinstance(like, tuple) else like
     try:
         typed = type(one)(value)
+        if isinstance(typed, float) and not np.isfinite(typed):
+            raise ValueError
     except ValueError as error:
-        raise ValueError(f"{name}={value!r}; give a value of type {type(one).__name__}, as in {name}={one}") from error
+        kind = type(one).__name__
+        raise ValueError(f"{name}={value!r}; give a finite value of type {kind}, as in {name}={one}") from error
     return (typed,) if isinstance(like, tuple) else typed
 
 

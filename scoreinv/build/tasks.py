@@ -199,7 +199,7 @@ def to_grid(image: Float[np.ndarray, "H W C"], name: str, size: int, oversample:
             "%s is %d x %d; resampled to %d x %d for operator.size=%d", name, *image.shape[:2], *wanted, size
         )
     height, width = (oversample * side for side in wanted)
-    check_memory((height, width), "lower operator.size or operator.oversample")
+    check_memory((height, width), "lower operator.size or operator.oversample", 32)
     return image if (height, width) == image.shape[:2] else resize(image, (height, width))
 
 

@@ -49,7 +49,7 @@ def parse_ranges(text: str) -> Ranges:
         parts = values.split(":")
         try:
             low, high = float(parts[0]), float(parts[1])
-            if not low < high or parts[2:] not in ([], ["log"]) or (parts[2:] and low <= 0):
+            if not -np.inf < low < high < np.inf or parts[2:] not in ([], ["log"]) or (parts[2:] and low <= 0):
                 raise ValueError
         except (ValueError, IndexError):
             raise ValueError(
