@@ -30,6 +30,9 @@ def sde(config) -> SubVPSDE | VESDE | VPSDE:
     """The SDE of a `config.sde` section."""
     kind = choose(SDES, config["name"], "sde.name")
     fields = ("sigma_min", "sigma_max") if kind is VESDE else ("beta_min", "beta_max")
+    low, high = (config[field] for field in fields)
+    if low > high or (kind is VESDE and low == high):
+        raise ValueError(f"sde.{fields[0]}={low:g}, sde.{fields[1]}={high:g}; give the smaller one first")
     return kind(**{field: config[field] for field in fields})
 
 

@@ -13,7 +13,7 @@ from scoreinv import parallel
 from scoreinv.build import datasets
 from scoreinv.build.measurements import operators
 from scoreinv.build.methods import unrolled_network
-from scoreinv.build.priors import loss, model, prior_from, prior_metadata
+from scoreinv.build.priors import loss, model, prior_from, prior_metadata, sde
 from scoreinv.datasets.augmentation import Appearance, augment
 from scoreinv.datasets.pipeline import Stream, random_access, training_batches
 from scoreinv.datasets.pyramid import make_pyramid
@@ -164,6 +164,7 @@ def prior_training(config) -> Trained:
         ValueError: unusable settings, or no validation images.
     """
     network, channels = model(config.model), config.model.num_channels
+    sde(config.sde)  # a prior that cannot be sampled from is not worth its training
     loss_fn, loss_at = loss(config, network)
     sigmas, sets = config.train.validation_sigmas, validation_sets(config, channels)
     crop = (1, config.data.crop, config.data.crop, channels)

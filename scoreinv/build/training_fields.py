@@ -61,7 +61,7 @@ TRAINING_FIELDS = (
               "the slices at several sizes (for GPUs)", low=0, high=10_000, when=POOL),
         Field("threads", 8, "that read and draw views", low=1, high=1024, when=STREAM),
         Field("zoom", (0.7, 1.1), "field of view of a view, as a fraction of the slice; every octave between equally "
-              "often, but none with finer pixels than the slice has", above=0, high=10, length=2),
+              "often, but none with finer pixels than the slice has", low=0.01, high=10, length=2),
         Field("native", 0.0, "fraction of the views cut out at the slice's own pixels, neither turned nor resampled",
               low=0, high=1),
         Field("rotation", 12.0, "largest rotation of a view, degrees", low=0, high=180),

@@ -103,6 +103,10 @@ def folder_volumes(
     Raises:
         ValueError: no folder, or no file in it.
     """
+    try:
+        re.compile(subject_pattern)
+    except re.error as error:
+        raise ValueError(f"data.subject_pattern={subject_pattern!r} is no regular expression: {error}") from error
     return [
         LazyVolume(subject_of(files[0], subject_pattern), partial(read_files, files, key, slices))
         for files in group_files(folders)

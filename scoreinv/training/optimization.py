@@ -136,6 +136,9 @@ def init_state(
         init: key -> parameters.
         optimizer: what `make_optimizer` returned.
         key: PRNG key of everything that follows.
+
+    Raises:
+        MemoryError: more than the machine has.
     """
 
     # One program, as every layer would compile on its own, and hardly optimised: it runs once.
@@ -146,6 +149,10 @@ def init_state(
         step, loss, seconds = jnp.zeros((), jnp.int32), jnp.float32(jnp.nan), jnp.zeros(())
         return TrainState(step, params, params, optimizer.init(params), jax.random.key_data(key), loss, seconds)
 
+    # Gradients come on top. XLA compiles and allocates without asking.
+    size = 2 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(start, key)))
+    if size > parallel.machine_memory():
+        raise MemoryError(f"training this network takes {size / 2**30:.3g} GiB beside its activations")
     return start(key)
 
 

@@ -113,6 +113,12 @@ def test_preparation_without_a_slice_says_why_and_writes_nothing(config, form, t
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
+def test_a_pattern_of_subjects_that_is_none_is_refused(config, tmp_path):
+    config.data.subject_pattern = "(sub"
+    with pytest.raises(ValueError, match=r"data\.subject_pattern='\(sub' is no regular expression: missing \)"):
+        prepare(config, tmp_path / "out")
+
+
 def test_an_empty_folder_is_refused(config, tmp_path):
     (tmp_path / "empty").mkdir()
     config.data.folders = (str(tmp_path / "empty"),)

@@ -222,3 +222,9 @@ def test_peaks_are_looked_up_by_the_longest_name():
 def test_a_state_is_a_tree_of_arrays(whole):
     flat = flax.traverse_util.flatten_dict({k: v for k, v in states(whole[0])[1].items() if k != "opt_state"})
     assert {path[0] for path in flat} == {"step", "params", "ema", "key", "loss", "seconds"}
+
+
+def test_a_network_beyond_the_machine_s_memory_is_refused_before_it_is_made(tmp_path):
+    large = toy(init=lambda key: {"w": jnp.zeros((2**20, 2**20))})
+    with pytest.raises(MemoryError, match=r"takes 3\.28e\+04 GiB beside its activations"):
+        train(tmp_path, trained=large)

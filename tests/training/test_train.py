@@ -186,6 +186,7 @@ def test_bfloat16_is_for_convolutions_alone(config):
         ({"train.batch_size": 0}, "train.batch_size=0"),
         ({"train.decay": "linear"}, "unknown train.decay 'linear'"),
         ({"model.dtype": "float16"}, "unknown model.dtype 'float16'; choose one of bfloat16, float32"),
+        ({"sde.sigma_min": 30.0}, r"sde.sigma_min=30, sde.sigma_max=20; give the smaller one first"),
         ({"model.num_channels": 3}, r"give 1 \(real images\) or 2"),
     ],
     ids=str,
