@@ -19,10 +19,12 @@ from scoreinv.evaluation import metrics
 from scoreinv.evaluation.rows import ResultFile, claim_settings, digest
 from scoreinv.formats.export import plain_geometry, write_image
 from scoreinv.formats.files import write_atomically
+from scoreinv.formats.guard import DAMAGED, FileError, reading, shown
 from scoreinv.operators.base import LinearOperator, Measurement
 from scoreinv.operators.stacked import stack
 from scoreinv.prior import Prior, stacked
 
+MAP = "a map of a volume that grows"
 MAPS = ("image", "std", "low", "high")
 COLUMNS = ("volume", "slice", "psnr", "ssim", "network_calls", "seconds")
 POLL_SECONDS = 0.5
@@ -92,7 +94,11 @@ def _array(path: Path, task: VolumeTask) -> np.memmap:
     shape = (len(task.indices), *task.shape)
     if not path.exists():
         write_atomically(path, lambda name: np.lib.format.open_memmap(name, "w+", np.float32, shape).flush())
-    return np.lib.format.open_memmap(path, "r+")
+    with reading(path, MAP):
+        array = np.lib.format.open_memmap(path, "r+")
+        if array.shape != shape or array.dtype != np.float32:
+            raise FileError(f"{shown(path)} holds {array.dtype} of shape {array.shape}; expected {shape}: {DAMAGED}")
+        return array
 
 
 def _program(config, prior: Prior, task: VolumeTask) -> Callable[[Window, int], tuple[dict[str, np.ndarray], float]]:
