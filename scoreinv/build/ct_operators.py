@@ -16,6 +16,7 @@ from scoreinv.operators.geometry import RayTransform
 
 # `operator.beam` -> degrees over which views do not repeat one another.
 BEAMS = {"parallel": 180, "fan": 360, "curved_fan": 360}
+MOST_COLUMNS = 2**14
 
 
 def ct_operators(config, shape: tuple[int, int, int], key, shared: bool) -> list[tuple[str, LinearOperator]]:
@@ -95,6 +96,11 @@ def _fan(config, shape: tuple[int, int]) -> tuple[np.ndarray, float, float]:
     reach = np.arcsin(corner / distance)
     curved = config.beam == "curved_fan"
     columns = config.detectors or int(np.ceil(2 * distance * (reach if curved else np.tan(reach))))
+    if columns > MOST_COLUMNS:
+        raise ValueError(
+            f"operator.source_to_axis={config.source_to_axis:g} mm needs {columns} columns to see the whole image; put "
+            "the source farther away, or give operator.detectors"
+        )
     edges = (np.arange(columns + 1) - columns / 2) / distance
     along = (edges[:-1] + edges[1:]) / 2
     gamma, edge = (along, edges[-1]) if curved else (np.arctan(along), np.arctan(edges[-1]))

@@ -58,6 +58,7 @@ def test_views_masked_from_a_full_turn_measure_what_they_measure_alone():
         ({"beam": "cone"}, "curved_fan"),
         ({"mask": "limited_angle", "degrees": 270.0}, "up to 180"),
         ({"beam": "fan", "detectors": 1}, "two columns"),
+        ({"beam": "fan", "source_to_axis": 45.2549}, "columns to see the whole image"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(fields, message):
