@@ -77,7 +77,7 @@ def one_image(
     _check_axes(values)
     wanted = {"echo": echo, "repetition": repetition, "slice_index": slice_index}
     said = []
-    if values.ndim > 3 and values.shape[-4] >= SHORT and _gathered(values, values.ndim - 4) > PEAKED:
+    if values.ndim > 3 and values.shape[-4] >= SHORT and _gathered(_thinned(values), values.ndim - 4) > PEAKED:
         said.append("which hold energy as those of a 3-D scan do whose slices are not transformed yet")
     for name in list(wanted)[6 - values.ndim :] if values.ndim > 3 else ():
         count, index = len(values), wanted[name]
@@ -95,14 +95,19 @@ def _check_axes(values: Inexact[np.ndarray, "..."]) -> None:
     """Refuses k-space of more than three axes whose energy gathers along its first ones: rows and columns are last."""
     if values.ndim < 4 or min(values.shape[-2:]) < 1:
         return
-    long = [axis for axis, side in enumerate(values.shape) if side >= SHORT]
-    gathered = sorted(sorted(long, key=lambda axis: -_gathered(values, axis))[:2])
+    long, some = [axis for axis, side in enumerate(values.shape) if side >= SHORT], _thinned(values)
+    gathered = sorted(sorted(long, key=lambda axis: -_gathered(some, axis))[:2])
     last = values.ndim - 2
     if len(gathered) == 2 and max(gathered) < last:
         raise ValueError(
             f"kspace of shape {values.shape} has its centre along axes {gathered[0]} and {gathered[1]}; give [slices, "
             f"coils, H, W]: numpy.moveaxis(kspace, {tuple(gathered)}, (-2, -1)), then slices before coils"
         )
+
+
+def _thinned(values: Inexact[np.ndarray, "..."]) -> Inexact[np.ndarray, "..."]:
+    """At most about 64 entries along each axis, which show where the energy gathers."""
+    return values[tuple(slice(None, None, max(1, side // 64)) for side in values.shape)]
 
 
 def coils_first(values: Inexact[np.ndarray, "..."]) -> tuple[Kspace, str]:
