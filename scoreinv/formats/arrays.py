@@ -7,7 +7,7 @@ import numpy as np
 
 from scoreinv.formats.bart import read_cfl
 from scoreinv.formats.dicom_ct_pd import is_projection, read_projections
-from scoreinv.formats.guard import FileError, check_file, shown
+from scoreinv.formats.guard import FileError, check_file, one_line, shown
 from scoreinv.formats.hdf5 import open_hdf5, read_datasets
 from scoreinv.formats.matlab import read_matlab
 from scoreinv.formats.numpy_arrays import open_npz, read_npy
@@ -93,3 +93,9 @@ def read_arrays(path: Path) -> Arrays:
     check_file(path, f"a measurement: {choices}")
     assert read is not None
     return read(path)
+
+
+def listed(names: tuple[str, ...], most: int = 6) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return one_line(", ".join(names[:most]), 120) + more

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from scoreinv.formats.arrays import Arrays
+from scoreinv.formats.arrays import Arrays, listed
 from scoreinv.scans import counts, ct_checks
 from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_names import number
@@ -83,12 +83,6 @@ def line_integrals(arrays: Arrays, views: int, settings: SinogramSettings) -> Ra
 def first_axis(arrays: Arrays) -> int:
     """Length of the first axis of the readings."""
     return next((_plain(arrays[name]).shape[0] for name in STORED if name in arrays and arrays[name].size > 1), 0)
-
-
-def listed(names: tuple[str, ...], most: int = 6) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _plain(readings: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Complex
 
-from scoreinv.formats.arrays import Arrays
+from scoreinv.formats.arrays import Arrays, listed
 from scoreinv.operators import mri
 from scoreinv.operators.base import Image
 from scoreinv.scans import coils, kspace_layout, masks, noise
@@ -18,6 +18,7 @@ Support = Bool[np.ndarray, "H W"]
 
 # Names under which files hold coil sensitivities, noise scans and the noise's covariance.
 MAPS = ("coils", "maps", "sensitivities", "sens", "smaps")
+KNOWN = ("kspace", "mask", "noise", "noise_covariance", "matrix", "spacing", *MAPS)
 # An eigenvalue of ESPIRiT from which a pixel has a sensitivity, and the share of the energy of the centre of k-space
 # beyond which one set is not enough; a centre too narrow for full kernels leaves as much anyway.
 SEEN, UNEXPLAINED = 0.8, 0.005
@@ -195,7 +196,9 @@ def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support,
     if "matrix" in arrays:
         rows, columns = (int(side) for side in _pair(arrays, "matrix"))
         kspace, measured, cropping = kspace_layout.without_oversampling(kspace, measured, (rows, columns))
-    done = [complex_note, chosen, coils_note, order_note, mask_note, origin_note, cropping]
+    unknown = tuple(name for name in arrays if name not in KNOWN)
+    unused = f"not understood and not used: {listed(unknown)}" if unknown else ""
+    done = [unused, complex_note, chosen, coils_note, order_note, mask_note, origin_note, cropping]
     return kspace, measured, maps, [*done, *kspace_layout.coverage(measured)]
 
 

@@ -6,14 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from scoreinv.formats.arrays import Arrays
+from scoreinv.formats.arrays import Arrays, listed
 from scoreinv.operators.base import LinearOperator, Measurement, check_mask
 from scoreinv.operators.geometry import BeamGeometry, projector
 from scoreinv.operators.weighted import FilteredTransform, WeightedTransform
 from scoreinv.scans import counts, ct_checks
 from scoreinv.scans.ct_geometry import scan_geometry, view_angles
 from scoreinv.scans.ct_names import known_names, number
-from scoreinv.scans.ct_readings import Rays, SinogramSettings, first_axis, line_integrals, listed
+from scoreinv.scans.ct_readings import Rays, SinogramSettings, first_axis, line_integrals
 from scoreinv.scans.hounsfield import WATER, HounsfieldScale
 from scoreinv.scans.scan import Scan, scaled_scan
 from scoreinv.scans.sinogram_metal import without_metal_rays

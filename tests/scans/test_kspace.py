@@ -96,6 +96,11 @@ LAYOUTS = {
         "slice_index 1 of 3",
     ),
     "real and imaginary part": ({"kspace": np.stack([K.real, K.imag], -1)}, {"kspace": K}, "real and imaginary"),
+    "arrays that are not understood": (
+        {"kspace": K, "sensitivity_maps": MAPS, "te": np.ones(1)},
+        {"kspace": K},
+        "not used: sensitivity_maps, te",
+    ),
     "another name of the maps": ({"kspace": MULTI, "sens": MAPS}, {"kspace": MULTI, "coils": MAPS}, ""),
 }
 
