@@ -17,7 +17,7 @@ Kspace = Complex[np.ndarray, "_ H W"]
 Support = Bool[np.ndarray, "H W"]
 
 # Names under which files hold coil sensitivities, noise scans and the noise's covariance.
-MAPS = ("coils", "maps", "sensitivities", "sens", "smaps")
+MAPS = ("coils", "maps", "sensitivities", "sens", "smaps", "sens_maps", "coil_maps", "sensitivity_maps", "csm")
 KNOWN = ("kspace", "mask", "noise", "noise_covariance", "matrix", "spacing", *MAPS)
 # An eigenvalue of ESPIRiT from which a pixel has a sensitivity, and the share of the energy of the centre of k-space
 # beyond which one set is not enough; a centre too narrow for full kernels leaves as much anyway.

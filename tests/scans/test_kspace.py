@@ -97,9 +97,9 @@ LAYOUTS = {
     ),
     "real and imaginary part": ({"kspace": np.stack([K.real, K.imag], -1)}, {"kspace": K}, "real and imaginary"),
     "arrays that are not understood": (
-        {"kspace": K, "sensitivity_maps": MAPS, "te": np.ones(1)},
+        {"kspace": K, "field_map": MAPS, "te": np.ones(1)},
         {"kspace": K},
-        "not used: sensitivity_maps, te",
+        "not used: field_map, te",
     ),
     "another name of the maps": ({"kspace": MULTI, "sens": MAPS}, {"kspace": MULTI, "coils": MAPS}, ""),
 }
