@@ -52,3 +52,14 @@ def test_large_volumes_are_thinned(run):
 def test_nothing_to_report_is_said(tmp_path):
     with pytest.raises(ValueError, match="holds nothing to report; give a --workdir with volumes"):
         report(default.get_config(), tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("metrics.json", "[{"), ("metrics.json", '{"a": 1}'), ("evaluate.csv", "a,b\n1,2,3\n"), ("s-image.nii.gz", "no")],
+)
+def test_a_damaged_result_is_named_in_one_line(run, name, content):
+    (run / name).write_text(content)
+    with pytest.raises(ValueError, match=name) as error:
+        report(default.get_config(), run)
+    assert "\n" not in str(error.value) and not (run / "report.html").exists()
