@@ -12,6 +12,7 @@ import pytest
 
 from scoreinv.formats import guard, records
 from scoreinv.formats.arrays import read_arrays
+from scoreinv.formats.files import add_arrays
 from scoreinv.formats.hdf5 import open_hdf5, read_dataset
 from scoreinv.formats.numpy_arrays import open_npz, read_npy
 
@@ -293,3 +294,27 @@ def test_sqlite_is_whole_or_one_line(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"study\.db"):
             records.check_sqlite(path, "a study")
+
+
+def test_results_are_added_to_whole_files_only(tmp_path):
+    path = tmp_path / "results.npz"
+    add_arrays(path, {"a/tv": np.zeros(3), "a/mask": np.ones(2)})
+    add_arrays(path, {"b/tv": np.ones(3), "a/tv": np.full(3, 2.0)})
+    with np.load(path) as found:
+        assert {name: found[name].sum() for name in found.files} == {"a/tv": 6.0, "a/mask": 2.0, "b/tv": 3.0}
+    whole = path.read_bytes()
+    for damaged in (whole[:200], whole[:-400] + bytes(40) + whole[-360:], whole[:60] + bytes(400) + whole[460:]):
+        path.write_bytes(damaged)
+        with pytest.raises(guard.FileError, match=r"results\.npz.*expected an \.npz file of results"):
+            add_arrays(path, {"c": np.ones(1)})
+        assert path.read_bytes() == damaged and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_list_of_rows_is_that_or_one_line(tmp_path):
+    path = tmp_path / "metrics.json"
+    for content in ("{}", "[1]", "[", "[{}, 2]", "null"):
+        path.write_text(content)
+        with pytest.raises(guard.FileError, match=r"metrics\.json"):
+            records.read_rows(path, "rows")
+    path.write_text('[{"a": 1}]')
+    assert records.read_rows(path, "rows") == [{"a": 1}]
