@@ -1,4 +1,4 @@
-from .api import Reconstruction, read_scan, reconstruct, save
+from .api import read_scan, reconstruct
 from .baselines.cgls import cgls
 from .baselines.direct import direct
 from .baselines.tv import tv
@@ -11,6 +11,7 @@ from .operators.base import LinearOperator, Measurement, simulate
 from .operators.ct import radon_transform, sparse_view_mask, uniform_angles
 from .operators.mri import FourierTransform, SenseTransform, equispaced_mask, random_mask, variable_density_mask
 from .prior import Prior
+from .reconstruction import Reconstruction, save
 from .samplers.ddnm import ddnm
 from .samplers.dds import dds
 from .samplers.diffpir import diffpir

@@ -4,17 +4,15 @@ The functions take files, arrays and plain numbers; every number that they are n
 fields. `--mode=reconstruct` calls `reconstruct` for each of its tasks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import logging
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 from ml_collections import ConfigDict
 
 from scoreinv import build, parallel
@@ -23,97 +21,15 @@ from scoreinv.build.fields import default_config
 from scoreinv.build.memory import check_memory
 from scoreinv.build.scans import read_scan as scan_of_file
 from scoreinv.build.tasks import fitted_prior, image_shape
-from scoreinv.evaluation import intervals, trust
-from scoreinv.evaluation.conformal import Correction, task_name
-from scoreinv.evaluation.intervals import Interval
-from scoreinv.evaluation.uncertainty import maps, object_region
-from scoreinv.formats.export import plain_geometry, write_image
-from scoreinv.formats.files import write_atomically
-from scoreinv.formats.volume import Geometry
+from scoreinv.evaluation.conformal import task_name
 from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
+from scoreinv.reconstruction import Reconstruction, doubt, of_draws, with_doubts, with_open_fraction
 from scoreinv.scans.scan import Scan
 
 Images = Float[Array, "..."]
 POSTERIOR = 2**30  # the purpose of draws of the posterior
 PATTERNS = 2**30 + 1  # the purpose of the patterns of `open_fraction`
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What a sampler says of one scan, in the unit of its data.
-
-    Attributes:
-        image: mean of the draws [H, W, C]; a complex image has real and imaginary part as channels.
-        std: standard deviation of the draws [H, W, C]; None of a single draw.
-        quantiles: of the draws for each pixel [Q, H, W, C]; None of a single draw.
-        draws: every image drawn [K, H, W, C].
-        scale: an image x of the sampler, in [0, 1], became `scale * x + offset`.
-        offset: see `scale`.
-        unit: "" where the data say none.
-        geometry: where the image lies and what it is from; None where the data say neither that nor the pixel spacing.
-        network_calls: evaluations of the network, all draws together, without those that the interval rests on.
-        seconds: time of these draws without compilation.
-        interval: half width, level and origin of the interval about the image; None where none was asked for.
-        contrast: contrast about each pixel that the measurement does not determine, which the prior filled in [H, W].
-        on_prior: where that is above `interval.contrast` [H, W].
-        open_fraction: share of a random pattern about each pixel that the measurement leaves open, from 0 to 1, for
-            each of `interval.scales` [S, H, W]; None where none was asked for.
-
-    >>> result = scoreinv.reconstruct(measurement, prior, samples=2, steps=3)
-    >>> bool((result.low <= result.image).all() and (result.image <= result.high).all())
-    True
-    """
-
-    image: Images
-    std: Images | None
-    quantiles: Images | None
-    draws: Images
-    scale: float = 1.0
-    offset: float = 0.0
-    unit: str = ""
-    geometry: Geometry | None = None
-    network_calls: int = 0
-    seconds: float = 0.0
-    interval: Interval | None = None
-    contrast: Images | None = None
-    on_prior: Bool[np.ndarray, "H W"] | None = None
-    open_fraction: Images | None = None
-
-    @property
-    def low(self) -> Images | None:
-        """The lower end of the interval [H, W, C]; without one the first quantile of the draws."""
-        if self.interval is not None:
-            return self.image - self.interval.half_width
-        return None if self.quantiles is None else self.quantiles[0]
-
-    @property
-    def high(self) -> Images | None:
-        """The upper end of the interval [H, W, C]; without one the last quantile of the draws."""
-        if self.interval is not None:
-            return self.image + self.interval.half_width
-        return None if self.quantiles is None else self.quantiles[-1]
-
-    def normalized(self) -> "Reconstruction":
-        """The same in the sampler's own [0, 1]."""
-        return self._mapped(lambda x: (x - self.offset) / self.scale, 1 / self.scale, scale=1.0, offset=0.0, unit="")
-
-    def in_unit_of(self, scan: Scan) -> "Reconstruction":
-        """The same in the unit of a scan's data, where this one is in [0, 1]."""
-        geometry = plain_geometry(scan.spacing, unit=scan.unit) if scan.spacing and not scan.geometry else scan.geometry
-        about = {"scale": scan.scale, "offset": scan.offset, "unit": scan.unit, "geometry": geometry}
-        return self._mapped(lambda x: scan.scale * x + scan.offset, scan.scale, **about)
-
-    def _mapped(self, images: Callable[[Images], Images], width: float, **about: Any) -> "Reconstruction":
-        several: dict[str, Any] = {"image": images(self.image), "draws": images(self.draws)}
-        if self.std is not None and self.quantiles is not None:
-            several |= {"std": abs(width) * self.std, "quantiles": images(self.quantiles)}
-        if self.interval is not None:
-            half_width = abs(width) * self.interval.half_width
-            several |= {"interval": replace(self.interval, half_width=half_width)}
-        if self.contrast is not None:
-            several |= {"contrast": abs(width) * self.contrast}
-        return replace(self, **several, **about)
 
 
 def read_scan(path: str | Path, fields: Mapping[str, Any] | None = None) -> Scan:
@@ -189,14 +105,24 @@ def reconstruct(
     if isinstance(prior, str):
         prior = build.load_prior(prior, config.sampler.remat)
     fitted = fitted_prior(config, prior, image_shape(scan.measurement))
-    made = _draw(config.sampler, fitted, scan.measurement, seed, progress)
-    made = _with_interval(made, config, fitted, scan.measurement, seed, correction, progress)
-    made = _with_contrast(made, config.interval, scan)
-    return _with_open_fraction(made, config.interval.scales, scan.measurement, seed).in_unit_of(scan)
+    scene = fitted, scan.measurement, seed
+    made = draw(config.sampler, *scene, progress)
+    posterior, seconds = draw_posterior(config, *scene, progress)
+    made = with_doubts(made, scan.measurement, posterior, config.interval, correction)
+    made = with_open_fraction(draw_keys(seed, 1, PATTERNS)[0], made, scan.measurement, config.interval.scales)
+    if made.interval is not None:
+        logging.info("%s; %d network calls, %.1f s", made.interval.about, posterior_calls(config), seconds)
+    if line := doubt(made, config.interval):
+        logging.warning("%s", f"{scan.name}: {line}" if scan.name else line)
+    return made.in_unit_of(scan)
 
 
-def _draw(
-    section: ConfigDict, prior: Prior, measurement: Measurement, seed: int, progress: Callable[[int], Any]
+def draw(
+    section: ConfigDict,
+    prior: Prior,
+    measurement: Measurement,
+    seed: int,
+    progress: Callable[[int], Any] = lambda drawn: None,
 ) -> Reconstruction:
     """The draws of a `config.sampler` section in [0, 1], a batch at a time."""
     make, settings = build.sampler(section, measurement)
@@ -205,58 +131,28 @@ def _draw(
     first, before = _first(make)(measurement, keys(1))
     sampler = make, settings | {"first": first[0]}
     draws, seconds = _images(sampler, keys, prior, measurement, samples, section.batch_size, progress)
-    calls, seconds = samples * build.network_calls(make, settings), before + seconds
-    if samples == 1:
-        return Reconstruction(draws[0], None, None, draws, network_calls=calls, seconds=seconds)
-    mean, std, quantiles = maps(draws, tuple(section.quantiles))
-    return Reconstruction(mean, std, quantiles, draws, network_calls=calls, seconds=seconds)
+    calls = samples * build.network_calls(make, settings)
+    return of_draws(draws, section.quantiles, network_calls=calls, seconds=before + seconds)
 
 
-def _with_interval(
-    made: Reconstruction,
+def draw_posterior(
     config: ConfigDict,
     prior: Prior,
     measurement: Measurement,
     seed: int,
-    correction: Correction | None,
-    progress: Callable[[int], Any],
-) -> Reconstruction:
-    """The reconstruction with the interval about its image, for which draws of the posterior are made."""
-    section = config.interval
-    if not section.draws:
-        return made
+    progress: Callable[[int], Any] = lambda drawn: None,
+) -> tuple[Images | None, float]:
+    """(draws of the posterior that an interval rests on, None where `config.interval` asks for none; seconds)."""
+    count, keys = config.interval.draws, partial(draw_keys, seed, purpose=POSTERIOR)
+    if not count:
+        return None, 0.0
     sampler = build.posterior_sampler(config)
-    keys = partial(draw_keys, seed, purpose=POSTERIOR)
-    size = config.sampler.batch_size
-    draws, seconds = _images(sampler, keys, prior, measurement, section.draws, size, progress)
-    found = intervals.interval(draws, section.level, correction)
-    calls = section.draws * build.network_calls(*sampler)
-    logging.info("%s; %d network calls, %.1f s", found.about, calls, seconds)
-    return replace(made, interval=found)
+    return _images(sampler, keys, prior, measurement, count, config.sampler.batch_size, progress)
 
 
-def _with_contrast(made: Reconstruction, section: ConfigDict, scan: Scan) -> Reconstruction:
-    """The reconstruction with a map of what the prior filled in, and a warning where that is a large region."""
-    contrast = _filled_in(scan.measurement, made.image)
-    flagged = trust.flag(contrast, object_region(made.image), section.contrast)
-    line = trust.warning(flagged, section.contrast, section.area)
-    if line:
-        logging.warning("%s", f"{scan.name}: {line}" if scan.name else line)
-    return replace(made, contrast=contrast, on_prior=flagged.region)
-
-
-def _with_open_fraction(
-    made: Reconstruction, scales: Sequence[float], measurement: Measurement, seed: int
-) -> Reconstruction:
-    """The reconstruction with maps of what the measurement leaves open, by scale."""
-    if not scales:
-        return made
-    key = draw_keys(seed, 1, PATTERNS)[0]
-    return replace(made, open_fraction=_open_fraction(key, measurement, jnp.asarray(scales, jnp.float32)))
-
-
-_filled_in = jax.jit(trust.filled_in)
-_open_fraction = jax.jit(trust.open_fraction)
+def posterior_calls(config: ConfigDict) -> int:
+    """Evaluations of the network that `draw_posterior` takes."""
+    return config.interval.draws * build.network_calls(*build.posterior_sampler(config)) if config.interval.draws else 0
 
 
 def _images(
@@ -309,51 +205,3 @@ def _program(make: build.Sampler) -> Callable[..., tuple[Any, float]]:
 def _first(make: build.Sampler) -> Callable[..., tuple[Any, float]]:
     """The compiled programs of the image that all draws start from."""
     return parallel.compiled_once(lambda measurement, _: make.start(measurement))
-
-
-def save(path: str | Path, reconstruction: Reconstruction, method: str = "scoreinv") -> None:
-    """Writes a reconstruction, as the name of the file says.
-
-    Args:
-        path: .npz: image, std, low, high, contrast, on_prior, open_fraction, draws, scale, offset, unit; .nii.gz: the
-            image (of a complex one the magnitude) as one slice in its place, with -std, -low, -high and -prior-share,
-            the contrast, beside it; .dcm or no ending: folders of DICOM files.
-        reconstruction: the reconstruction.
-        method: what made it, for the header of NIfTI and DICOM files.
-
-    Raises:
-        ValueError: another ending.
-
-    >>> scoreinv.save("image.nii.gz", scoreinv.reconstruct(measurement, prior, samples=2, steps=3))
-    """
-    path = Path(path)
-    if path.name.endswith(".npz"):
-        write_atomically(path, lambda name: _write_npz(name, reconstruction))
-        return
-    kinds = {".nii.gz": "nifti", ".dcm": "dicom"}
-    ending = next((ending for ending in kinds if path.name.endswith(ending)), path.suffix)
-    if ending and ending not in kinds:
-        raise ValueError(
-            f"cannot write {path.name!r}; give a name that ends in .npz, {', '.join(kinds)}, or in nothing"
-        )
-    geometry = reconstruction.geometry or plain_geometry(unit=reconstruction.unit)
-    stem = path.with_name(path.name.removesuffix(ending))
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    for name, plane in _planes(reconstruction).items():
-        write_image(kinds.get(ending, "dicom"), stem.with_name(stem.name + name), plane[None], geometry, method)
-
-
-def _planes(result: Reconstruction) -> dict[str, np.ndarray]:
-    """What an image file shows of a reconstruction, by what is added to its name; of a complex image no interval."""
-    image = np.asarray(result.image)
-    if image.shape[-1] == 2:
-        return {"": image[..., 0] + 1j * image[..., 1]}
-    maps = {"": image, "-std": result.std, "-low": result.low, "-high": result.high}
-    planes = {name: np.asarray(values)[..., 0] for name, values in maps.items() if values is not None}
-    return planes if result.contrast is None else planes | {"-prior-share": np.asarray(result.contrast)}
-
-
-def _write_npz(path: Path, result: Reconstruction) -> None:
-    maps = ("image", "std", "quantiles", "low", "high", "contrast", "on_prior", "open_fraction", "draws")
-    names = (*maps, "scale", "offset", "unit")
-    np.savez_compressed(path, **{name: getattr(result, name) for name in names if getattr(result, name) is not None})

@@ -13,6 +13,7 @@ from jaxtyping import Array, Complex, Float
 
 from scoreinv.sde import SDE
 
+PLANE = (-3, -2)  # rows and columns of an image [H, W, C], and of each in a block [slices, H, W, C]
 ScoreFn = Callable[[Float[Array, "H W C"], Float[Array, ""]], Float[Array, "H W C"]]
 
 
@@ -185,7 +186,7 @@ def cycle_spinning(prior: Prior, period: int) -> Prior:
 def _spun_score(score_fn: ScoreFn, period, x, t):
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
     shift = jax.random.randint(jax.random.key(bits.sum(dtype=jnp.uint32)), (2,), 0, period)
-    return jnp.roll(score_fn(jnp.roll(x, shift, (0, 1)), t), -shift, (0, 1))
+    return jnp.roll(score_fn(jnp.roll(x, shift, PLANE), t), -shift, PLANE)
 
 
 def side_multiple(prior: Prior) -> int:
@@ -214,3 +215,33 @@ def stacked(prior: Prior) -> Prior:
 
 def _stacked_score(score_fn: ScoreFn, x, t):
     return jax.vmap(lambda one: score_fn(one, t))(x)
+
+
+def alternating(prior: Prior, at_once: int = 8) -> Prior:
+    """The prior of a block [slices, H, W, C] of cubes, seen in planes across another of its three axes at each call.
+
+    A prior of planes knows nothing of their neighbours; seen in turn along all axes, every pair of neighbours lies in
+    planes that it knows (Lee et al. 2023, who alternate two priors). The axis is drawn from the bits of the time, so
+    that all draws of a program look along the same one and only that is computed.
+
+    Args:
+        prior: prior of planes.
+        at_once: planes that the network sees together.
+
+    Returns:
+        The prior of blocks.
+    """
+    score_fn = jax.tree_util.Partial(partial(_alternating_score, at_once), padded(prior).score_fn)
+    return Prior(prior.sde, score_fn, prior.shape)
+
+
+def _alternating_score(at_once: int, score_fn: ScoreFn, x, t):
+    def across(axis: int):
+        def score(x):
+            planes = jnp.moveaxis(x, axis, 0)
+            return jnp.moveaxis(jax.lax.map(lambda one: score_fn(one, t), planes, batch_size=at_once), 0, axis)
+
+        return score
+
+    axis = jax.random.randint(jax.random.key(jax.lax.bitcast_convert_type(t, jnp.uint32)), (), 0, 3)
+    return jax.lax.switch(axis, [across(axis) for axis in range(3)], x)

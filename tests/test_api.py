@@ -161,7 +161,7 @@ def test_files_keep_unit_and_pixel_spacing(measurement, tmp_path):
     assert sorted(image.header.get_zooms()) == pytest.approx([0.5, 0.7, 1.0])
     back = scoreinv.formats.images.read_image(tmp_path / "head.nii.gz")
     np.testing.assert_allclose(back.values[0], result.image[..., 0], rtol=1e-5)
-    for name, values in {"low": result.low, "high": result.high, "prior-share": result.contrast[..., None]}.items():
+    for name, values in {"low": result.low, "high": result.high, "contrast": result.contrast[..., None]}.items():
         beside = scoreinv.formats.images.read_image(tmp_path / f"head-{name}.nii.gz")
         np.testing.assert_allclose(beside.values[0], values[..., 0], rtol=1e-5)
     with pytest.raises(ValueError, match=r"cannot write 'head\.txt'"):

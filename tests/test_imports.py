@@ -13,7 +13,7 @@ LAYERS = [
     {"samplers", "baselines", "models", "formats"},
     {"training", "evaluation", "datasets", "scans", "simulation"},
     {"build"},
-    {"api"},
+    {"api", "reconstruction"},
     {"drivers"},
     {"cli"},
 ]

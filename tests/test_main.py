@@ -15,6 +15,7 @@ from scoreinv.drivers import reconstruct as driver
 from scoreinv.drivers.reconstruct import reconstruct, table
 from scoreinv.drivers.train import train
 from scoreinv.formats import prior_file
+from scoreinv.formats.images import read_image
 from scoreinv.prior import padded
 from scoreinv.simulation.phantoms import random_ellipses
 
@@ -117,13 +118,16 @@ def test_reconstruction_writes_everything(config, tmp_path):
     assert arrays["sub-1-2x/scoreinv-contrast"].shape == arrays["sub-1-2x/scoreinv-on-prior"].shape == image.shape[:2]
     assert arrays["sub-1-2x/scoreinv-open-fraction"].shape == (2, *image.shape[:2])
     assert "as drawn" in str(arrays["sub-1-2x/scoreinv-interval"])
-    assert {p.name for p in tmp_path.iterdir()} == {
+    written = {f"sub-1-{a}x-{m}.nii.gz" for a in (2, 4) for m in ("image", "std", "low", "high", "contrast", "truth")}
+    assert {p.name for p in tmp_path.iterdir()} == written | {
         "metrics.json",
         "reconstruct.json",
         "reconstructions.npz",
         "sub-1-2x.png",
         "sub-1-4x.png",
     }
+    expected = arrays["sub-1-2x/scale"] * image + arrays["sub-1-2x/offset"]
+    np.testing.assert_allclose(read_image(tmp_path / "sub-1-2x-image.nii.gz").values[0], expected[..., 0], rtol=1e-4)
 
 
 def test_finished_tasks_are_kept_and_another_seed_is_refused(config, tmp_path, monkeypatch):

@@ -8,12 +8,14 @@ import pytest
 from scoreinv import build
 from scoreinv.prior import (
     Prior,
+    alternating,
     channelwise,
     cycle_spinning,
     low_pass,
     nearly_real,
     padded,
     phase_following,
+    stacked,
     turned,
 )
 from scoreinv.sde import VESDE, VPSDE
@@ -184,3 +186,31 @@ def test_the_bundled_network_takes_the_matrices_of_scanners(shape):
     prior = phase_following(nearly_real(padded(build.load_prior("brain-mri")), 0.02))
     image = jax.ShapeDtypeStruct((*shape, 2), jnp.float32)
     assert jax.eval_shape(prior.score_fn, image, jax.ShapeDtypeStruct((), jnp.float32)).shape == (*shape, 2)
+
+
+def test_a_block_is_seen_in_planes_across_each_axis_in_turn():
+    """A score that tells the planes apart: of each plane its mean."""
+    mean = Prior(VESDE(0.01, 10.0), jax.tree_util.Partial(lambda x, t: jnp.full(x.shape, x.mean())), (3, 3, 1))
+    block = jax.random.normal(jax.random.key(0), (3, 4, 5, 1))
+    score = jax.jit(alternating(mean, at_once=2).score_fn)
+    expected = [np.broadcast_to(block.mean([a for a in range(3) if a != axis], keepdims=True), block.shape)
+                for axis in range(3)]  # fmt: skip
+    seen = set()
+    for t in np.linspace(0.1, 0.9, 24, dtype=np.float32):
+        found = [np.allclose(score(block, jnp.float32(t)), one, atol=1e-5) for one in expected]
+        assert sum(found) == 1
+        seen.add(found.index(True))
+    assert seen == {0, 1, 2}
+
+
+def test_the_slices_of_a_block_are_shifted_along_rows_and_columns():
+    position = jnp.arange(8.0)
+    there = jnp.stack([position[:, None] + 0 * position, position + 0 * position[:, None]], -1)
+    fixed = Prior(VESDE(0.01, 10.0), jax.tree_util.Partial(lambda x, t: there), (8, 8, 2))
+    block = jax.random.normal(jax.random.key(0), (2, 8, 8, 2))
+    score = cycle_spinning(stacked(fixed), 4).score_fn(block, jnp.float32(0.5))
+    shifts = {tuple(np.asarray(one[0, 0] - there[0, 0]) % 8) for one in score}
+    assert len(shifts) == 1  # all slices alike, and not by slices
+    found = {tuple(np.asarray(cycle_spinning(stacked(fixed), 4).score_fn(block + i, jnp.float32(0.5))[0, 0, 0]) % 8)
+             for i in range(12)}  # fmt: skip
+    assert len({row for row, _ in found}) > 1 and len({column for _, column in found}) > 1

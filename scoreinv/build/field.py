@@ -43,6 +43,7 @@ def where(path: str, *values: Any) -> When:
 
 
 ALWAYS = When("", lambda config, mode: True)
+SINGLE = When("without slices", lambda config, mode: mode != "reconstruct" or not config.slices)
 SIMULATED = When("without a measurement", lambda config, mode: mode != "reconstruct" or not config.measurement)
 
 

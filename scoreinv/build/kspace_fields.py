@@ -1,6 +1,6 @@
 """Fields of measured k-space: which image of a file, and what is done with its coils."""
 
-from scoreinv.build.field import MILLION, SIDE, Field, section
+from scoreinv.build.field import MILLION, SIDE, SINGLE, Field, section
 from scoreinv.build.scan_fields import MEASURED
 
 KSPACE_FIELDS = section(
@@ -16,5 +16,5 @@ KSPACE_FIELDS = section(
     Field("sets", 0, "sets of coil sensitivities; 0: a second one where the first does not explain the data", low=0,
           high=4, when=MEASURED),
     Field("retrospective", False, "fully sampled k-space is undersampled by operator.acceleration and operator.mask, "
-          "and what comes out compared with all of it", when=MEASURED),
+          "and what comes out compared with all of it", when=MEASURED & SINGLE),
 )  # fmt: skip

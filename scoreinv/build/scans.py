@@ -1,7 +1,7 @@
 """Measurement files to scans."""
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from scoreinv.operators.base import Image
 from scoreinv.scans import kspace_layout
 from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_names import known_names
-from scoreinv.scans.ct_readings import SinogramSettings
+from scoreinv.scans.ct_readings import STORED, SinogramSettings
+from scoreinv.scans.encoding_3d import slices_of_3d
 from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospective_scan, spacing_of
 from scoreinv.scans.scan import Scan
 from scoreinv.scans.sinogram import sinogram_scan
@@ -71,16 +72,18 @@ FILE_KINDS: tuple[tuple[Callable[[Path], bool], Callable[[Path, Any], Arrays]], 
 
 
 def read_file(path: Path, config) -> Arrays:
-    """The arrays of a scanner's file, or of any file of named arrays.
+    """The arrays of a scanner's file, or of any file of named arrays; 3-D encoded k-space as slices.
 
     Raises:
         ValueError: a file that cannot be read.
     """
-    if path.is_file():
-        for fits, read in FILE_KINDS:
-            if fits(path):
-                return read(path, config)
-    return kspace_layout.named(read_arrays(path))
+    kinds = FILE_KINDS if path.is_file() else ()
+    read = next((read for fits, read in kinds if fits(path)), None)
+    arrays = read(path, config) if read else kspace_layout.named(read_arrays(path))
+    arrays, note = slices_of_3d(arrays)
+    if note:
+        logging.warning("%s: %s", path.stem, note)
+    return arrays
 
 
 def make_scan(name: str, arrays: Arrays, config) -> Scan:
@@ -110,9 +113,46 @@ def read_scan(path: Path, config) -> Scan:
     Raises:
         ValueError: a file that cannot be read or holds no measurement.
     """
-    scan = make_scan(path.stem, read_file(path, config), config)
-    _say(scan)
-    return scan
+    arrays = read_file(path, config)
+    scan = make_scan(path.stem, arrays, config)
+    say(scan)
+    index = config.slice_index if config.slice_index >= 0 else _slice_count(arrays) // 2
+    return scan if scan.geometry is None else replace(scan, geometry=scan.geometry.of_slice(index))
+
+
+def slices_of(path: Path, config) -> tuple[int, Callable[..., Scan]]:
+    """The slices of a file of measured data.
+
+    Args:
+        path: the file, or a folder of projections; it is read once, of fastMRI's a slice at a time.
+        config: see `make_scan`; its slice_index is not looked at.
+
+    Returns:
+        (their number, (index, fields of `config.scan` that differ) -> the slice's scan).
+
+    Raises:
+        ValueError: see `read_scan`.
+    """
+    arrays = read_file(path, config)
+
+    def scan(index: int, **said: Any) -> Scan:
+        own = config.copy_and_resolve_references()
+        own.slice_index = index
+        own.scan.update(said)
+        return make_scan(path.stem, read_file(path, own) if "chosen" in arrays else arrays, own)
+
+    return _slice_count(arrays), scan
+
+
+def _slice_count(arrays: Arrays) -> int:
+    """How many slices the arrays of a file hold; 1 where nothing can be chosen."""
+    if "chosen" in arrays:
+        return int(arrays["chosen"][1])
+    if "kspace" in arrays:
+        return 1 if is_noncartesian(arrays) else kspace_layout.slice_count(arrays["kspace"])
+    readings = known_names(arrays)[0]
+    found = next((np.squeeze(readings[name]) for name in STORED if name in readings), np.zeros(1))
+    return found.shape[1] if found.ndim == 3 else 1
 
 
 def retrospective_scans(path: Path, config) -> list[tuple[Scan, Image]]:
@@ -139,11 +179,12 @@ def retrospective_scans(path: Path, config) -> list[tuple[Scan, Image]]:
     ):
         mask = np.broadcast_to(np.asarray(operator.mask) > 0, full.measured.shape)
         scan, image = retrospective_scan(f"{path.stem}-{label}", full, mask, settings, **spacing_of(arrays))
-        _say(scan)
+        say(scan)
         scans.append((scan, image))
     return scans
 
 
-def _say(scan: Scan) -> None:
+def say(scan: Scan) -> None:
+    """Logs what was recognised, guessed or done about a scan."""
     for note in scan.notes:
         logging.warning("%s: %s", scan.name, note)

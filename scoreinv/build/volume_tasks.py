@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from absl import logging
 
 from scoreinv import build
-from scoreinv.build.scans import read_scan
+from scoreinv.build.scans import say, slices_of
 from scoreinv.build.tasks import fitted_prior, image_shape
 from scoreinv.datasets.examples import EXAMPLES
 from scoreinv.formats.guard import FileError, shown
@@ -32,6 +32,7 @@ class VolumeTask:
         indices: of the slices in their file, in order.
         measured: position in `indices` -> (the measurement, the true image or None).
         shape: (H, W, C) of a slice.
+        operator: name of the operator, as "4x"; "" of a measurement.
         own: whether each slice has a transform of its own (coil maps).
         scale: an image x in [0, 1] is `scale * x + offset` in `unit`.
         offset: see `scale`.
@@ -44,6 +45,7 @@ class VolumeTask:
     indices: tuple[int, ...]
     measured: Callable[[int], tuple[Measurement, Image | None]]
     shape: tuple[int, int, int]
+    operator: str = ""
     own: bool = False
     scale: float = 1.0
     offset: float = 0.0
@@ -52,27 +54,30 @@ class VolumeTask:
     spacing: tuple[float, float] | None = None
 
 
-def parse_slices(text: str, count: int | None, name: str) -> tuple[int, ...]:
+def parse_slices(text: str, count: int, name: str) -> tuple[int, ...]:
     """The slices in "all", "first:end" or "first:end:step".
 
     Args:
         text: as in Python, `end` not included.
-        count: slices there are; None: not known before they are read.
+        count: slices there are.
         name: of the file, for messages.
 
     Raises:
         ValueError: another form, or no slice in it.
     """
     match = re.fullmatch(r"(\d*):(\d*)(?::(\d+))?", text)
-    if text == "all" and count is not None:
+    if text == "all":
         return tuple(range(count))
-    if not match or (count is None and not match[2]):
-        allowed = "first:end or first:end:step" + (', or "all"' if count is not None else "")
-        raise ValueError(f"slices={text!r} of {name!r}; write {allowed}, as in slices=20:60")
-    first, end = int(match[1] or 0), int(match[2] or count or 0)
-    if count is not None and end > count:
+    if not match:
+        raise ValueError(
+            f'slices={text!r} of {name!r}; write first:end or first:end:step, or "all", as in slices=20:60'
+        )
+    first, end = int(match[1] or 0), int(match[2] or count)
+    if end > count:
         raise ValueError(f"slices={text!r} of {name!r} with {count} slices; give an end of at most {count}")
-    chosen = tuple(range(first, end, int(match[3] or 1) or 1))
+    if match[3] and not int(match[3]):
+        raise ValueError(f"slices={text!r} of {name!r}; give a step of at least 1")
+    chosen = tuple(range(first, end, int(match[3] or 1)))
     if not chosen:
         raise ValueError(f"slices={text!r} of {name!r} names no slice; give first < end")
     return chosen
@@ -134,7 +139,7 @@ def _simulated_volume(config) -> VolumeTask:
 
     stem, geometry = Path(name).name.split(".")[0], volume.geometry and of_slices(volume.geometry, chosen)
     return VolumeTask(
-        f"{stem}-{label}", chosen, measured, shape,
+        f"{stem}-{label}", chosen, measured, shape, label,
         scale=scale.scale, offset=scale.offset, unit=volume.unit, geometry=geometry, spacing=volume.spacing,
     )  # fmt: skip
 
@@ -142,18 +147,19 @@ def _simulated_volume(config) -> VolumeTask:
 def _measured_volume(config) -> VolumeTask:
     """A file of several slices of scanner data; all are divided by one number, that of the middle one."""
     path = Path(config.measurement)
-    chosen = parse_slices(config.slices, None, path.name)
-
-    def scan_at(position: int):
-        own = config.copy_and_resolve_references()
-        own.slice_index = chosen[position]
-        return read_scan(path, own)
-
-    middle = scan_at(len(chosen) // 2)
+    if config.scan.retrospective:
+        raise ValueError("scan.retrospective is for one slice a run; leave `slices` empty and give slice_index")
+    count, scan_at = slices_of(path, config)
+    chosen = parse_slices(config.slices, count, path.name)
+    middle = scan_at(chosen[len(chosen) // 2])
+    say(middle)
     shape = image_shape(middle.measurement)
+    coils = getattr(middle.measurement.operator.transform, "coils", None)
+    # Of all slices as many sets of sensitivities as of the middle one: each set is an image.
+    sets = {} if coils is None else {"sets": coils.shape[0] if coils.ndim == 4 else 1}
 
     def measured(position: int):
-        scan = scan_at(position)
+        scan = scan_at(chosen[position], **sets)
         y, operator, noise_std = scan.measurement
         factor = scan.scale / middle.scale
         if image_shape(scan.measurement) != shape:
@@ -164,7 +170,7 @@ def _measured_volume(config) -> VolumeTask:
         return Measurement(factor * y, operator, factor * noise_std), None
 
     return VolumeTask(
-        f"{path.name.split('.')[0]}", chosen, measured, shape, True,
+        f"{path.name.split('.')[0]}", chosen, measured, shape, "", True,
         middle.scale, middle.offset, middle.unit, middle.geometry, middle.spacing,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,13 +24,15 @@ from scoreinv.evaluation import metrics
 from scoreinv.evaluation.conformal import ANY
 from scoreinv.evaluation.figures import panel
 from scoreinv.evaluation.rows import claim_settings, digest
+from scoreinv.formats.export import plain_geometry, write_maps
 from scoreinv.formats.files import add_arrays, write_atomically
 from scoreinv.formats.records import read_rows
 from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.prior import Prior
+from scoreinv.reconstruction import Reconstruction, planes, shown
 from scoreinv.scans.scan import Scan
 
-SECTIONS = ("seed", "sampler", "interval", "methods", "baselines", "baseline_settings")
+SECTIONS = ("seed", "sampler", "interval", "methods", "baselines", "baseline_settings", "output")
 
 
 class Result(NamedTuple):
@@ -38,7 +41,7 @@ class Result(NamedTuple):
     mean: Float[Array, "H W C"]
     network_calls: int
     seconds: float
-    made: api.Reconstruction | None = None
+    made: Reconstruction | None = None
 
 
 Method = Callable[[Task, tqdm], Result]
@@ -49,9 +52,10 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
 
     Args:
         config: the whole configuration; `config.parts`, when not empty, holds several to run in turn.
-        workdir: receives `metrics.json`, `reconstructions.npz`, one figure `<task>.png` each, and in `reconstruct.json`
-            what they were made with. A task is written when it is done; called again, those that are there are skipped.
-            Of a volume (`slices`) what `reconstruct_volume` writes.
+        workdir: receives `metrics.json`, `reconstructions.npz`, one figure `<task>.png` each, image files
+            `<task>-image`, `-std`, `-low`, `-high`, `-contrast` and `-truth` in the unit and the place of the data, and
+            in `reconstruct.json` what they were made with. A task is written when it is done; called again, those that
+            are there are skipped. Of a volume (`slices`) what `reconstruct_volume` writes.
 
     Returns:
         The rows of `metrics.json`; where the sampler draws several images, `scoreinv` is the first and `scoreinv-mean`
@@ -64,6 +68,10 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
     if config.slices:
         return reconstruct_volume(config, workdir)
     parts = dict(config.parts) or {"": config}
+    if whole := [name for name, part in parts.items() if part.slices]:
+        raise ValueError(
+            f"part {whole[0]!r} has slices={parts[whole[0]].slices!r}; run a volume by itself, without parts"
+        )
     runs = [(name, part, *make_tasks(part)) for name, part in parts.items()]
     names = [task.name for _, _, _, tasks in runs for task in tasks]
     if len(set(names)) < len(names):
@@ -83,6 +91,7 @@ def reconstruct(config, workdir: Path) -> list[dict[str, Any]]:
                 results = _given(task) | {name: run(task, bar) for name, run in own.items()}
                 results = _with_one_draw(results, part.sampler.samples)
                 rows += [_row(task, name, result) for name, result in results.items()]
+                _write_images(workdir, task, results, part)
                 _write(workdir, task, results, rows)
     print(table(rows))
     print(f"figures, reconstructions.npz and metrics.json are in {workdir}")
@@ -121,6 +130,22 @@ def _write(workdir: Path, task: Task, results: dict[str, Result], rows: list[dic
     write_atomically(workdir / f"{task.name}.png", partial(_figure, task, results))
     add_arrays(workdir / "reconstructions.npz", _arrays(task, results))
     write_atomically(workdir / "metrics.json", lambda path: path.write_text(json.dumps(rows, indent=1) + "\n"))
+
+
+def _write_images(workdir: Path, task: Task, results: dict[str, Result], config) -> None:
+    """Writes the sampler's image and what it says of it as the image files asked for, in the unit of the data."""
+    made = (results.get("scoreinv-mean") or results["scoreinv"]).made
+    assert made is not None
+    unit = _unit(task)
+    scan = replace(task.scan, **{name: unit[name] for name in ("scale", "offset", "unit")})
+    own, own_unit = made.in_unit_of(scan), lambda image: scan.scale * shown(image) + scan.offset
+    maps = {name: plane[None] for name, plane in planes(own, config.output.phase, config.interval.scales).items()}
+    for name, image in (("image", made.image), ("truth", task.truth)):
+        if image is not None:
+            maps[name] = np.asarray(own_unit(insert_metal(image, task.metal)))[None, ..., 0]
+    geometry = own.geometry or plain_geometry(unit=scan.unit)
+    said = f"scoreinv {config.sampler.method}, prior {Path(config.prior).stem}"
+    write_maps(config.output.formats, workdir / task.name, maps, geometry, said)
 
 
 def methods_of(config, prior: Prior) -> dict[str, Method]:
@@ -235,7 +260,7 @@ def _arrays(task: Task, results: dict[str, Result]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _doubts(made: api.Reconstruction, scale: float, offset: float) -> dict[str, np.ndarray]:
+def _doubts(made: Reconstruction, scale: float, offset: float) -> dict[str, np.ndarray]:
     """What the sampler says of its image, by name, in the unit of the data."""
     widths = {"scoreinv-std": made.std, "scoreinv-contrast": made.contrast}
     images = {"scoreinv-quantiles": made.quantiles, "scoreinv-low": made.low, "scoreinv-high": made.high}

@@ -3,10 +3,12 @@
 import base64
 import json
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import nibabel
 import numpy as np
 from absl import logging
 from jaxtyping import Float
@@ -15,11 +17,15 @@ from scoreinv.formats.files import write_atomically
 from scoreinv.formats.guard import FileError, read_bytes, read_text, shown
 from scoreinv.formats.images import read_image
 from scoreinv.formats.records import csv_rows, read_rows
+from scoreinv.formats.volume import Volume
 
 PAGE = Path(__file__).with_name("report.html")
 TABLE = "a table of results"
 TABLES = ("volume.csv", "evaluate.csv", "sweep.csv")
-IMAGE, OVERLAYS = "image", ("std", "interval", "error", "trust", "prior-share")
+IMAGE = "image"
+# The maps that files hold beside the image, and those that are made of them; the overlays among both.
+STORED = ("truth", "std", "low", "high", "contrast")
+OVERLAYS = ("error", "interval", "std", "contrast")
 LEVELS = 2**16 - 1
 
 
@@ -61,27 +67,39 @@ def _escaped(text: str) -> str:
 
 
 def _volume(path: Path, side: int) -> dict[str, Any]:
-    """The maps `<name>-<map>.nii.gz` beside an image, thinned to `side` voxels."""
+    """The maps `<name>-<map>.nii.gz` beside an image, thinned to `side` voxels, of one slice to four times as many."""
     name = path.name.removesuffix(f"-{IMAGE}.nii.gz")
-    maps, steps, spacing, shape = [], [1, 1, 1], [1.0, 1.0, 1.0], None
-    for kind in (IMAGE, "truth", "std", "low", "high", "error", "trust", "prior-share"):
+    whole = read_image(path)
+    most = side if len(whole.values) > 1 else 4 * side  # one slice is little
+    steps = [max(1, -(-n // most)) for n in whole.values.shape]
+    maps = {IMAGE: _thinned(whole, steps)}
+    opened = sorted(file.name.removeprefix(f"{name}-")[:-7] for file in path.parent.glob(f"{name}-open-*.nii.gz"))
+    for kind in (*STORED, *opened):
         file = path.with_name(f"{name}-{kind}.nii.gz")
-        if not file.is_file():
-            continue
-        volume = read_image(file)
-        if shape is None:
-            shape = volume.values.shape
-            steps = [max(1, -(-n // side)) for n in shape]
-            thickness = 1.0 if volume.geometry is None else float(np.linalg.norm(volume.geometry.affine[:3, 0]))
-            spacing = [thickness, *volume.spacing]
-        if volume.values.shape != shape:
-            raise FileError(f"{shown(file)} has shape {volume.values.shape}, the image {shape}; use one run a folder")
-        thinned = volume.values[:: steps[0], :: steps[1], :: steps[2]]
-        maps.append(_packed(kind, thinned, volume.unit, "map" if kind in OVERLAYS else IMAGE))
-    assert shape is not None
-    sides = [len(range(0, n, step)) for n, step in zip(shape, steps, strict=True)]
-    real = [s * step for s, step in zip(spacing, steps, strict=True)]
-    return {"name": name, "shape": sides, "spacing": real, "maps": maps, "indices": list(range(0, shape[0], steps[0]))}
+        if file.is_file():
+            volume, shape = read_image(file), whole.values.shape
+            if volume.values.shape != shape:
+                raise FileError(
+                    f"{shown(file)} has shape {volume.values.shape}, the image {shape}; use one run a folder"
+                )
+            maps[kind] = _thinned(volume, steps)
+    if "truth" in maps:
+        maps["error"] = np.abs(maps[IMAGE] - maps["truth"])
+    if {"low", "high"} <= set(maps):
+        maps["interval"] = (maps["high"] - maps["low"]) / 2
+    header: Any = nibabel.load(path).header
+    unit = header["intent_name"].item().decode("latin1")  # as `write_nifti` keeps it
+    thickness = 1.0 if whole.geometry is None else float(np.linalg.norm(whole.geometry.affine[:3, 0]))
+    real = [s * step for s, step in zip((thickness, *whole.spacing), steps, strict=True)]
+    over = (*OVERLAYS, *opened)
+    units = {kind: "" if kind in opened else unit for kind in maps}
+    packed = [_packed(kind, values, units[kind], "map" if kind in over else IMAGE) for kind, values in maps.items()]
+    indices = list(range(0, len(whole.values), steps[0]))
+    return {"name": name, "shape": maps[IMAGE].shape, "spacing": real, "maps": packed, "indices": indices}
+
+
+def _thinned(volume: Volume, steps: Sequence[int]) -> Float[np.ndarray, "slices H W"]:
+    return volume.values[:: steps[0], :: steps[1], :: steps[2]]
 
 
 def _packed(name: str, values: Float[np.ndarray, "slices H W"], unit: str, kind: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Array, Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -18,6 +18,7 @@ from scoreinv.operators.mar import insert_metal, remove_metal
 from scoreinv.typing import Image
 
 Region = Bool[np.ndarray, "H W"]
+Spread = Float[Array, "H W _"]
 
 # Inches: width of a picture, width of a colour bar, gap, height of a line of text, margin beside the bars.
 _PICTURE, _BAR, _GAP, _LINE, _MARGIN = 2.2, 0.08, 0.06, 0.15, 0.56
@@ -38,9 +39,9 @@ class _Map(NamedTuple):
 def panel(
     images: Mapping[str, Image],
     truth: Image | None = None,
-    std: Image | None = None,
+    std: Spread | None = None,
     *,
-    interval: tuple[float, Image] | None = None,
+    interval: tuple[float, Spread] | None = None,
     flagged: Region | None = None,
     metal: Image | None = None,
     title: str = "",
@@ -57,8 +58,9 @@ def panel(
     Args:
         images: caption -> reconstruction [H, W, C], from left to right. Complex ones are shown by magnitude.
         truth: true image.
-        std: standard deviation over posterior samples, on the scale of the images.
-        interval: (level, half width of the interval [H, W, C]), drawn on the scale of the errors.
+        std: standard deviation over posterior samples [H, W, C], of complex images that of the magnitude [H, W, 1],
+            on the scale of the images.
+        interval: (level, half width of the interval, as std), drawn on the scale of the errors.
         flagged: where the image rests on the prior, outlined in the map of half widths or standard deviations.
         metal: 1 on pixels of metal [H, W, 1]: white in the pictures, zero in errors, scores and standard deviation.
         title: heading.

@@ -19,7 +19,7 @@ _TAPS = np.exp(-((np.arange(-_RADIUS, _RADIUS + 1) / 1.5) ** 2) / 2)
 _TAPS = _TAPS / _TAPS.sum()
 
 
-def magnitude(x: Image) -> Float[Array, "H W"]:
+def magnitude(x: Image) -> Float[Array, "*slices H W"]:
     """The image itself for C = 1, sqrt(real^2 + imaginary^2) for C = 2, the root sum of squares for 4, 6, ...
 
     Raises:

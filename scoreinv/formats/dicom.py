@@ -17,6 +17,7 @@ from scoreinv.formats.volume import PLANES, Geometry, Volume, layout
 AIR_HU = -1024.0
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 MIXED = 1e-3
+TILTED = 0.5  # degrees
 
 
 def read_dicom(files: Sequence[Path], path: Path, key: str = "", plane: str = "") -> Volume:
@@ -69,6 +70,9 @@ def _stacked(frames: list[Frame], shape: tuple[int, int, int], path: Path, plane
     notes = _fill(found.stored(values), ordered)
     if found.plane != "axial":
         notes = [f"{found.plane} slices" + ("" if plane else ", as acquired"), *notes]
+    if (tilt := _tilt(affine)) > TILTED:
+        said = "neighbouring slices are shifted against each other, as they were acquired; their places are kept"
+        notes = [f"gantry tilt of {tilt:.1f} degrees: {said}", *notes]
     sources = ordered[::-1] if found.reverse[0] else ordered
     geometry = Geometry(found.affine, tuple(f.path for f in sources) if found.plane == acquired else (sources[0].path,))
     return _described(values, ordered, found.spacing, geometry, notes)
@@ -231,6 +235,14 @@ def _affine(frames: Sequence[Frame]) -> np.ndarray:
     affine[:3, 0], affine[:3, 1] = axes[0] * column_spacing, axes[1] * row_spacing
     affine[:3, 2], affine[:3, 3] = (end - start) / (len(frames) - 1), start
     return LPS_TO_RAS @ affine
+
+
+def _tilt(affine: np.ndarray) -> float:
+    """Degrees between the direction from slice to slice and the slices' normal."""
+    columns, rows, step = affine[:3, :3].T
+    normal = np.cross(columns, rows)
+    cosine = abs(normal @ step) / (np.linalg.norm(normal) * np.linalg.norm(step))
+    return float(np.rad2deg(np.arccos(min(cosine, 1.0))))
 
 
 def _mosaic(frame: Frame) -> Volume:

@@ -45,8 +45,8 @@ def write_dicom(
     """Writes slices as a derived series, one file each.
 
     Patient, study and acquisition are those of `geometry.sources`; position, orientation and spacing those of its
-    affine. Values are stored as 16-bit integers with RescaleSlope and RescaleIntercept: CT in steps of 1 HU from -1024,
-    others in 32767 steps from the lowest to the highest value.
+    affine. Values are stored as 16-bit integers with RescaleSlope and RescaleIntercept: Hounsfield units that go below
+    zero, as images do, in steps of 1 HU from -1024, all else in 32767 steps from the lowest to the highest value.
 
     Args:
         folder: receives IM0001.dcm, IM0002.dcm, ...
@@ -60,13 +60,14 @@ def write_dicom(
     Raises:
         ValueError: values that are not finite.
     """
-    if not np.isfinite(values).all():
+    low, high = (float(end([end(plane) for plane in values])) for end in (np.min, np.max))
+    if not np.isfinite([low, high]).all():
         raise FileError(f"values for {str(folder)!r} hold NaN or Inf; DICOM holds integers: repair them")
     series, now = generate_uid(), datetime.datetime.now()
-    slope, intercept = _rescale(values, geometry)
-    stored = np.clip(np.round((values - intercept) / slope), 0, _LARGEST).astype("<u2")
+    slope, intercept = _rescale(low, high, geometry)
     paths = []
-    for index, pixels in enumerate(stored):
+    for index, plane in enumerate(values):
+        pixels = np.clip(np.round((plane - intercept) / slope), 0, _LARGEST).astype("<u2")
         dataset = _of_source(_source(geometry, index, len(values)), geometry)
         _describe(dataset, series, index, method, now)
         _place(dataset, geometry.of_slice(index).affine)
@@ -77,11 +78,16 @@ def write_dicom(
     return tuple(paths)
 
 
-def _rescale(values: np.ndarray, geometry: Geometry) -> tuple[float, float]:
-    """(slope, intercept): value = slope * stored + intercept. Numbers of at most 16 characters, as DICOM has them."""
-    if geometry.unit == "HU":
+def _rescale(low: float, high: float, geometry: Geometry) -> tuple[float, float]:
+    """(slope, intercept): value = slope * stored + intercept. Numbers of at most 16 characters, as DICOM has them.
+
+    Args:
+        low: smallest value.
+        high: largest value.
+        geometry: its unit; a spread in HU is never negative and is no image of densities.
+    """
+    if geometry.unit == "HU" and low < 0:
         return 1.0, -1024.0
-    low, high = float(values.min()), float(values.max())
     low = min(low, 0.0)
     return float(f"{(high - low) / _LARGEST or 1.0:.9e}"), float(f"{low:.8e}")
 
@@ -159,7 +165,7 @@ def _put_pixels(dataset, pixels: np.ndarray, slope: float, intercept: float, geo
     dataset.RescaleSlope, dataset.RescaleIntercept = f"{slope:.9g}", f"{intercept:.9g}"
     dataset.RescaleType = geometry.unit or "US"
     low, high = (slope * float(end) + intercept for end in np.percentile(pixels, (1, 99)))
-    if geometry.unit == "HU":
+    if geometry.unit == "HU" and intercept == -1024:
         low, high = -160.0, 240.0  # soft tissue
     dataset.WindowCenter, dataset.WindowWidth = _decimals([(low + high) / 2, max(high - low, slope)])
     dataset.file_meta = FileMetaDataset()

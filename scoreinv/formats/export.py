@@ -1,6 +1,6 @@
 """Results in the formats of scanners and viewers, with the place and the patient of what they come from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,22 +33,16 @@ def plain_geometry(spacing: tuple[float, float] = (1.0, 1.0), thickness: float =
 
 
 def write_image(
-    kind: str,
-    stem: Path,
-    values: Shaped[np.ndarray, "slices H W"],
-    geometry: Geometry,
-    method: str,
-    phase: bool = False,
+    kind: str, stem: Path, values: Shaped[np.ndarray, "slices H W"], geometry: Geometry, method: str
 ) -> tuple[Path, ...]:
     """Writes slices as an image file, or a folder of them.
 
     Args:
         kind: a name in EXPORTS.
         stem: where to, without ending: `stem`.nii.gz, or the folder `stem` of DICOM files.
-        values: real or complex slices in the unit that `geometry` names; of complex ones the magnitude is written.
+        values: slices in the unit that `geometry` names; an array on disk is read slice by slice.
         geometry: where they lie and what they come from, at their own resolution (`Geometry.resampled`).
         method: what made them, in a few words.
-        phase: whether of complex values the phase is written too, in radians, as `stem`-phase.
 
     Returns:
         The files written.
@@ -58,11 +52,35 @@ def write_image(
     """
     if kind not in EXPORTS:
         raise ValueError(f"unknown export {kind!r}; choose one of {', '.join(sorted(EXPORTS))}")
-    is_complex = np.iscomplexobj(values)
-    real = np.asarray(np.abs(values) if is_complex else values, np.float32)
-    files = EXPORTS[kind](stem, real, geometry, method)
-    if phase and is_complex:
-        angles = np.angle(values).astype(np.float32)
-        beside = stem.with_name(stem.name + "-phase")
-        files += EXPORTS[kind](beside, angles, replace(geometry, unit="rad"), f"{method}, phase")
+    return EXPORTS[kind](stem, values, geometry, method)
+
+
+def write_maps(
+    kinds: Sequence[str],
+    stem: Path,
+    maps: Mapping[str, Shaped[np.ndarray, "slices H W"]],
+    geometry: Geometry,
+    method: str,
+) -> tuple[Path, ...]:
+    """Writes an image and maps of it, each as `stem`-name.
+
+    Args:
+        kinds: names in EXPORTS.
+        stem: where to, without name and ending.
+        maps: name -> slices; the image is "image", or "" for `stem` itself; "phase" is in radians, "open-..." a share.
+        geometry: as in `write_image`.
+        method: what made the image, in a few words.
+
+    Returns:
+        The files written.
+    """
+    files: tuple[Path, ...] = ()
+    for kind in kinds:
+        for name, values in maps.items():
+            said = method if name in ("", "image") else f"{method}, {name}"
+            unit = "rad" if name == "phase" else "" if name.startswith("open-") else geometry.unit
+            own = replace(geometry, unit=unit)
+            beside = stem.with_name(f"{stem.name}-{name}" if name else stem.name)
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            files += write_image(kind, beside, values, own, said)
     return files

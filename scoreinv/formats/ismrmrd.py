@@ -21,11 +21,13 @@ def is_ismrmrd(path: str | Path) -> bool:
 def read_ismrmrd(path: str | Path) -> Arrays:
     """The readouts of a file by what they are.
 
-    Cartesian ones lie on the grid, `kspace` [echoes, repetitions, slices, coils, readout, lines], averages as their
-    mean, partitions of 3-D encoding Fourier transformed to slices; lines of a reference scan fill what imaging left
-    out. Others come as `kspace` [coils, readouts, samples] with `trajectory` [readouts, samples, 2] in cycles per
-    pixel. With `noise` [coils, samples] scaled to the readouts' dwell time, `matrix` (rows, columns) of the image
-    without oversampling, and `spacing` (row, column) in mm.
+    Cartesian ones lie on the grid, `kspace` [echoes, repetitions, slices, coils, readout, lines], of 3-D encoding
+    `kspace_3d` [echoes, repetitions, slabs, coils, readout, lines, partitions], averages as their mean; lines of a
+    reference scan fill what imaging left out. Others come as `kspace` [coils, readouts, samples] with `trajectory`
+    [readouts, samples, 2] in cycles per pixel. With `noise` [coils, samples] scaled to the readouts' dwell time,
+    `matrix` (rows, columns) of the image without oversampling, `spacing` along readout, lines and slices in mm, and
+    `affine` [4, 4], from (slice, readout, line) to mm to the patient's right, anterior and superior, where readouts say
+    how they lie.
 
     Args:
         path: the file.
@@ -71,11 +73,8 @@ def _sorted(readouts: list[Any], encoding: Any, path: Path) -> Arrays:
     if not imaging:
         raise FileError(f"{shown(path)} holds {len(readouts)} readouts, none of an image; give the scan itself")
     encoded, shown_ = encoding.encodedSpace, encoding.reconSpace
-    arrays: Arrays = {
-        "spacing": np.array(
-            [encoded.fieldOfView_mm.x / encoded.matrixSize.x, encoded.fieldOfView_mm.y / encoded.matrixSize.y]
-        )
-    }
+    sides = [getattr(encoded.fieldOfView_mm, axis) / getattr(encoded.matrixSize, axis) for axis in "xyz"]
+    arrays: Arrays = {"spacing": np.array(sides)}
     if noise:
         dwell = np.sqrt(noise[0].sample_time_us / imaging[0].sample_time_us)
         arrays["noise"] = np.concatenate([r.data for r in noise], 1) * (dwell if np.isfinite(dwell) and dwell else 1.0)
@@ -87,7 +86,24 @@ def _sorted(readouts: list[Any], encoding: Any, path: Path) -> Arrays:
         }
     oversampling = encoded.fieldOfView_mm.x / shown_.fieldOfView_mm.x
     arrays["matrix"] = np.array([round(encoded.matrixSize.x / oversampling), encoded.matrixSize.y])
-    return arrays | {"kspace": _on_grid(imaging, reference, encoding, path)}
+    grid = _on_grid(imaging, reference, encoding, path)
+    if encoded.matrixSize.z > 1:
+        return arrays | {"kspace_3d": np.moveaxis(grid, 3, -1)}
+    return arrays | {"kspace": grid[:, :, :, 0]} | _affine(imaging, arrays["spacing"], arrays["matrix"])
+
+
+def _affine(imaging: list[Any], spacing: np.ndarray, matrix: np.ndarray) -> Arrays:
+    """The place of slices in the patient; nothing where readouts do not say it (ISMRMRD's axes are DICOM's, LPS)."""
+    head = [next((r for r in imaging if r.idx.slice == s), imaging[0]) for s in (0, 1)]
+    directions = [np.array(getattr(head[0], name), float) for name in ("slice_dir", "read_dir", "phase_dir")]
+    if any(abs(np.linalg.norm(direction) - 1) > 0.01 for direction in directions):
+        return {}
+    first, second = (np.array(one.position, float) for one in head)
+    step = second - first if np.linalg.norm(second - first) > 1e-3 else directions[0] * spacing[2]
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = step, directions[1] * spacing[0], directions[2] * spacing[1]
+    affine[:3, 3] = first - affine[:3, 1:3] @ (matrix // 2)  # the position is that of the middle
+    return {"affine": np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine}
 
 
 def _per_pixel(positions: np.ndarray, matrix: Any) -> np.ndarray:
@@ -96,6 +112,7 @@ def _per_pixel(positions: np.ndarray, matrix: Any) -> np.ndarray:
 
 
 def _on_grid(imaging: list[Any], reference: list[Any], encoding: Any, path: Path) -> np.ndarray:
+    """[echoes, repetitions, slices, partitions, coils, readout, lines]."""
     size, limits = encoding.encodedSpace.matrixSize, encoding.encodingLimits
     counters = [r.idx for r in imaging]
     shape = tuple(1 + max(getattr(c, name) for c in counters) for name in ("contrast", "repetition", "slice"))
@@ -111,10 +128,7 @@ def _on_grid(imaging: list[Any], reference: list[Any], encoding: Any, path: Path
                 grid[(*place[:4], slice(None), *place[4:])] += readout.data
                 counts[place] += 1
     grid /= np.maximum(counts, 1)[:, :, :, :, None]
-    if size.z > 1:  # 3-D encoding: partitions become slices
-        axes = (3,)
-        grid = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(grid, axes), axis=3, norm="ortho"), axes)
-    return grid.reshape(*shape[:2], -1, coils, size.x, size.y).astype(np.complex64)
+    return grid.astype(np.complex64)
 
 
 def _place(readout: Any, size: Any, limits: Any) -> tuple[Any, ...]:

@@ -166,13 +166,29 @@ def write_nifti(path: Path, values: Float[np.ndarray, "slices H W"], geometry: G
         method: what made them; into the header's `descrip` (79 bytes).
     """
     order = [2, 1, 0, 3]  # [columns, rows, slices], the order that viewers expect
-    image = nibabel.Nifti1Image(np.asarray(values, np.float32).transpose(2, 1, 0), geometry.affine[:, order])
-    image.header["descrip"] = method.encode("ascii", "replace")[:79]
-    image.header["intent_name"] = geometry.unit.encode()[:15]
-    image.header.set_xyzt_units("mm")
-    for code in ("sform", "qform"):
-        getattr(image, f"set_{code}")(image.affine, 1)
-    content = image.to_bytes()
-    if path.name.endswith(".gz"):
-        content = gzip.compress(content, 6, mtime=0)
-    write_atomically(path, lambda name: name.write_bytes(content))
+    header = nibabel.Nifti1Image(np.broadcast_to(np.float32(0), values.shape[::-1]), geometry.affine[:, order]).header
+    header.set_data_dtype("<f4")
+    header["descrip"] = method.encode("ascii", "replace")[:79]
+    header["intent_name"] = geometry.unit.encode()[:15]
+    header["vox_offset"] = header.structarr.itemsize + len(_NO_EXTENSION)
+    header.set_xyzt_units("mm")
+    affine = geometry.affine[:, order]
+    header.set_sform(affine, 1)
+    header.set_qform(affine, 1)  # without the shear of a tilted gantry, which a quaternion cannot hold
+    if not np.allclose(header.get_qform(), affine, atol=1e-3):
+        header["qform_code"] = 0
+    write_atomically(path, lambda name: _write_planes(name, path.name.endswith(".gz"), header, values))
+
+
+_NO_EXTENSION = bytes(4)
+
+
+def _write_planes(path: Path, packed: bool, header: Any, values: Float[np.ndarray, "slices H W"]) -> None:
+    """Header and slices, one after the other, so that a volume on disk never is in memory."""
+    with path.open("wb") as file:
+        stream: Any = gzip.GzipFile(fileobj=file, filename="", mode="wb", compresslevel=6, mtime=0) if packed else file
+        stream.write(header.binaryblock + _NO_EXTENSION)
+        for plane in values:
+            stream.write(np.asarray(plane, "<f4").tobytes())
+        if packed:
+            stream.close()

@@ -20,10 +20,10 @@ def read_twix(path: str | Path) -> Arrays:
         path: the file.
 
     Returns:
-        `kspace` [echoes, repetitions, slices, coils, readout, lines], averages as their mean, partitions of 3-D
-        encoding Fourier transformed to slices, reference lines where imaging left lines out; `noise` [coils, samples]
-        of an adjustment with as many coils; `matrix` (rows, columns) without readout oversampling; `spacing` (row,
-        column) in mm.
+        `kspace` [echoes, repetitions, slices, coils, readout, lines], of 3-D encoding `kspace_3d` [echoes, repetitions,
+        slabs, coils, readout, lines, partitions], averages as their mean, reference lines where imaging left lines out;
+        `noise` [coils, samples] of an adjustment with as many coils; `matrix` (rows, columns) without readout
+        oversampling; `spacing` along readout, lines and, of 3-D encoding, partitions in mm.
 
     Raises:
         ValueError: missing, damaged or too large, twixtools is not installed, or no image in it.
@@ -44,14 +44,17 @@ def read_twix(path: str | Path) -> Arrays:
             kspace = _filled(kspace, _on_grid(found["refscan"], path))
         oversampling = float(found["hdr"]["Dicom"].get("flReadoutOSFactor") or 1)
         rows, columns = round(kspace.shape[-2] / oversampling), kspace.shape[-1]
-        arrays = {"kspace": kspace, "matrix": np.array([rows, columns])} | _spacing(found["hdr"], rows, columns)
+        partitions = kspace.shape[3]
+        named = {"kspace": kspace[:, :, :, 0]} if partitions == 1 else {"kspace_3d": np.moveaxis(kspace, 3, -1)}
+        arrays = named | {"matrix": np.array([rows, columns])} | _spacing(found["hdr"], rows, columns, partitions)
         for noise in (_noise(m, found) for m in measurements if "noise" in m):
-            if len(noise) == kspace.shape[3]:
+            if len(noise) == kspace.shape[4]:
                 arrays["noise"] = noise
         return arrays
 
 
 def _on_grid(mapped: Any, path: Path) -> np.ndarray:
+    """[echoes, repetitions, slices, partitions, coils, readout, lines]."""
     mapped.flags["zf_missing_lines"] = True
     mapped.flags["average"].update({"Ave": True, "Seg": True})
     check_bytes(mapped.shape, np.complex64, path)
@@ -60,10 +63,7 @@ def _on_grid(mapped: Any, path: Path) -> np.ndarray:
     others = [axis for axis, name in enumerate(dims) if name not in AXES]
     data = data[tuple(0 if axis in others else slice(None) for axis in range(data.ndim))]
     kept = [name for name in dims if name in AXES]
-    data = data.transpose([kept.index(name) for name in AXES])
-    if data.shape[3] > 1:
-        data = np.fft.fftshift(np.fft.ifft(np.fft.ifftshift(data, 3), axis=3, norm="ortho"), 3)
-    return data.reshape(*data.shape[:2], -1, *data.shape[4:]).astype(np.complex64)
+    return data.transpose([kept.index(name) for name in AXES]).astype(np.complex64)
 
 
 def _filled(kspace: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -86,10 +86,11 @@ def _noise(measurement: Any, imaging: Any) -> np.ndarray:
     return (data[:, np.any(data != 0, 0)] * np.sqrt(dwell[0] / dwell[1])).astype(np.complex64)
 
 
-def _spacing(header: Any, rows: int, columns: int) -> Arrays:
-    """Pixel spacing in mm, where the header says the field of view."""
+def _spacing(header: Any, rows: int, columns: int, partitions: int) -> Arrays:
+    """Spacing along readout, lines and partitions in mm, where the header says the field of view."""
     try:
         one = header["MeasYaps"]["sSliceArray"]["asSlice"][0]
-        return {"spacing": np.array([one["dReadoutFOV"] / rows, one["dPhaseFOV"] / columns])}
+        sides = (one["dReadoutFOV"] / rows, one["dPhaseFOV"] / columns, one["dThickness"] / partitions)
+        return {"spacing": np.array(sides)}
     except (KeyError, IndexError):
         return {}

@@ -22,12 +22,27 @@ def fft2c(
     x: Complex[Array, "*batch H W"] | Float[Array, "*batch H W"], axes: tuple[int, ...] = (-2, -1)
 ) -> Complex[Array, "*batch H W"]:
     """Centred orthonormal Fourier transform over the last two axes, or one of them."""
-    return jnp.fft.fftshift(jnp.fft.fftn(jnp.fft.ifftshift(x, axes), axes=axes, norm="ortho"), axes)
+    return _centred(jnp.fft.fftn, x, axes)
 
 
 def ifft2c(z: Complex[Array, "*batch H W"], axes: tuple[int, ...] = (-2, -1)) -> Complex[Array, "*batch H W"]:
     """Inverse (and adjoint) of `fft2c`."""
-    return jnp.fft.fftshift(jnp.fft.ifftn(jnp.fft.ifftshift(z, axes), axes=axes, norm="ortho"), axes)
+    return _centred(jnp.fft.ifftn, z, axes)
+
+
+def _centred(transform, x, axes: tuple[int, ...]):
+    """A transform about the middle of every axis: shifted, but along even ones, where alternating signs do the same.
+
+    exp(-2 pi i (j - n/2) (k - n/2) / n) = (-1)^(n/2) (-1)^j (-1)^k exp(-2 pi i j k / n). Products with signs fuse with
+    what stands beside them, shifts are copies of all coils.
+    """
+    odd = tuple(axis for axis in axes if x.shape[axis] % 2)
+    even = [axis % x.ndim for axis in axes if x.shape[axis] % 2 == 0]
+    places = [np.arange(n).reshape(-1, *[1] * (x.ndim - 1 - axis)) for axis, n in enumerate(x.shape) if axis in even]
+    signs = jnp.asarray(1 - 2 * (sum(places) % 2), jnp.float32) if even else 1
+    turn = (-1) ** (sum(x.shape[axis] // 2 for axis in even) % 2)
+    z = transform(jnp.fft.ifftshift(signs * x, odd), axes=axes, norm="ortho")
+    return turn * signs * jnp.fft.fftshift(z, odd)
 
 
 def to_complex(x: Image) -> Float[Array, "H W"] | Complex[Array, "H W"]:

@@ -1,24 +1,27 @@
 """Measured k-space to a scan: every step from an array as it was saved to a measurement, each said in one line."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Complex
 
 from scoreinv.formats.arrays import Arrays, listed
+from scoreinv.formats.export import plain_geometry
+from scoreinv.formats.volume import Geometry
 from scoreinv.operators import mri
 from scoreinv.operators.base import Image
 from scoreinv.scans import coils, kspace_layout, masks, noise
 from scoreinv.scans.scan import Scan, scaled_scan
 
 Kspace = Complex[np.ndarray, "_ H W"]
+Samples = Complex[np.ndarray, "_ *samples"]
 Support = Bool[np.ndarray, "H W"]
 
 # Names under which files hold coil sensitivities, noise scans and the noise's covariance.
 MAPS = ("coils", "maps", "sensitivities", "sens", "smaps", "sens_maps", "coil_maps", "sensitivity_maps", "csm")
-KNOWN = ("kspace", "mask", "noise", "noise_covariance", "matrix", "spacing", *MAPS)
+KNOWN = ("kspace", "mask", "noise", "noise_covariance", "matrix", "spacing", "affine", "chosen", *MAPS)
 # An eigenvalue of ESPIRiT from which a pixel has a sensitivity, and the share of the energy of the centre of k-space
 # beyond which one set is not enough; a centre too narrow for full kernels leaves as much anyway.
 SEEN, UNEXPLAINED = 0.8, 0.005
@@ -74,7 +77,7 @@ def kspace_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **about) ->
         name: of the scan.
         arrays: `kspace`; optional: sensitivities (`coils`) of the shape of one image's k-space, `mask`, `noise` (a
             noise scan [coils, ...]), `noise_covariance`, `matrix` (rows, columns) of the image without readout
-            oversampling, `spacing` (row, column) in mm. Without a mask every sample that is not zero counts.
+            oversampling, `spacing` and `affine` as in `spacing_of`. Without a mask all that is not zero counts.
         settings: what the data do not say.
         about: further fields of the scan.
 
@@ -84,16 +87,22 @@ def kspace_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **about) ->
     return _scan(name, gridded(arrays, settings), settings, **spacing_of(arrays), **about)
 
 
-def spacing_of(arrays: Arrays) -> dict[str, tuple[float, float]]:
-    """The pixel spacing that arrays hold, as a field of a scan."""
+def spacing_of(arrays: Arrays) -> dict[str, Any]:
+    """What arrays hold of where pixels lie, as fields of a scan: spacing, and the place where it is three-dimensional.
+
+    Args:
+        arrays: `spacing` (row, column) or (row, column, slice) in mm; `affine` [4, 4] as of a `Geometry`.
+    """
     if "spacing" not in arrays:
         return {}
-    row, column = _pair(arrays, "spacing")
-    return {"spacing": (row, column)}
+    spacing, between = _pair(arrays, "spacing"), [float(side) for side in np.ravel(arrays["spacing"])[2:3]]
+    if "affine" in arrays:
+        return {"spacing": spacing, "geometry": Geometry(np.asarray(arrays["affine"], float), modality="MR")}
+    return {"spacing": spacing} | ({"geometry": plain_geometry(spacing, between[0])} if between else {})
 
 
 def _pair(arrays: Arrays, name: str) -> tuple[float, float]:
-    """Two positive numbers of a file; a third, across the slices, is not looked at."""
+    """Two positive numbers of a file; a third, across the slices, is checked alike."""
     values = np.ravel(arrays[name])
     if values.size not in (2, 3) or values.dtype.kind not in "iuf" or not np.all((values > 0) & np.isfinite(values)):
         raise ValueError(f"{name} is {values[:4].tolist()}; give two positive numbers, of rows and columns")
@@ -137,8 +146,8 @@ def retrospective_scan(
 def gridded(arrays: Arrays, settings: KSpaceSettings) -> GriddedKspace:
     """K-space on its grid, prewhitened and compressed, where the data ask for it."""
     kspace, measured, maps, notes = _on_grid(arrays, settings)
-    kspace, maps, noise_std, said = _whitened(kspace, maps, arrays)
-    kspace, maps, compression = _compressed(kspace, maps, settings.virtual_coils)
+    kspace, maps, noise_std, said = whitened(kspace, maps, arrays)
+    kspace, maps, compression = compressed(kspace, maps, settings.virtual_coils)
     return GriddedKspace(kspace, measured, maps, noise_std, tuple(filter(None, [*notes, *said, *compression])))
 
 
@@ -213,8 +222,17 @@ def _check_finite(values) -> None:
         )
 
 
-def _whitened(kspace: Kspace, maps, arrays: Arrays) -> tuple[Kspace, Kspace | None, float, list[str]]:
-    """Coils with uncorrelated noise, where a noise scan or covariance tells how, and the noise level it tells."""
+def whitened(kspace: Samples, maps, arrays: Arrays) -> tuple[Samples, Kspace | None, float, list[str]]:
+    """Coils with uncorrelated noise, where a noise scan or covariance tells how, and the noise level it tells.
+
+    Args:
+        kspace: of the coils, on any grid or none.
+        maps: sensitivities that came with it; None: none did.
+        arrays: of the file, `noise` and `noise_covariance` among them perhaps.
+
+    Returns:
+        (k-space, sensitivities of the same virtual coils, noise level or 0, what was done).
+    """
     covariance = arrays.get("noise_covariance")
     if covariance is None and "noise" in arrays:
         scan = np.asarray(arrays["noise"], np.complex64).reshape(len(arrays["noise"]), -1)
@@ -224,11 +242,9 @@ def _whitened(kspace: Kspace, maps, arrays: Arrays) -> tuple[Kspace, Kspace | No
     if covariance is None:
         return kspace, maps, 0.0, []
     covariance = np.asarray(covariance, np.complex128)
-    together = kspace if maps is None else np.concatenate([kspace, maps], -1)
-    together, noise_std = noise.prewhitened(together, covariance)
-    width = kspace.shape[-1]
-    said = [f"coils prewhitened by their noise covariance; noise level {noise_std:.3g}"]
-    return together[..., :width], None if maps is None else together[..., width:], float(noise_std), said
+    kspace, noise_std = noise.prewhitened(kspace, covariance)
+    maps = None if maps is None else noise.prewhitened(maps, covariance)[0]
+    return kspace, maps, float(noise_std), [f"coils prewhitened by their noise covariance; noise level {noise_std:.3g}"]
 
 
 def _noise_level(kspace: Kspace, measured: Support, given: float, scanned: float) -> tuple[float, list[str]]:
@@ -247,7 +263,8 @@ def _noise_level(kspace: Kspace, measured: Support, given: float, scanned: float
     return given, []
 
 
-def _compressed(kspace: Kspace, maps, virtual: int) -> tuple[Kspace, Kspace | None, list[str]]:
+def compressed(kspace: Samples, maps, virtual: int) -> tuple[Samples, Kspace | None, list[str]]:
+    """At most `virtual` coils, where no sensitivities came with them; else as they are. See `whitened`."""
     if maps is not None or not 0 < virtual < len(kspace):
         return kspace, maps, []
     fewer = coils.compressed(kspace, virtual)

@@ -110,6 +110,12 @@ def _thinned(values: Inexact[np.ndarray, "..."]) -> Inexact[np.ndarray, "..."]:
     return values[tuple(slice(None, None, max(1, side // 64)) for side in values.shape)]
 
 
+def slice_count(values: Num[np.ndarray, "..."]) -> int:
+    """Slices of an array that `one_image` takes one of, as it was saved."""
+    axes = values.shape if np.iscomplexobj(values) else values.shape[:-1]
+    return axes[-4] if len(axes) > 3 else 1
+
+
 def coils_first(values: Inexact[np.ndarray, "..."]) -> tuple[Kspace, str]:
     """[H, W], [coils, H, W] or [H, W, coils] as [coils, H, W].
 

@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float
 from scoreinv.formats.arrays import Arrays
 from scoreinv.operators import mri, noncartesian
 from scoreinv.scans import coils
-from scoreinv.scans.kspace import SEEN, KSpaceSettings, spacing_of
+from scoreinv.scans.kspace import MAPS, SEEN, KSpaceSettings, compressed, spacing_of, whitened
 from scoreinv.scans.scan import Scan, scaled_scan
 
 TRAJECTORY = ("trajectory", "traj", "k")
@@ -28,7 +28,8 @@ def noncartesian_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **abo
     Args:
         name: of the scan.
         arrays: `kspace`; `trajectory` in cycles per pixel along rows and columns, or complex [...] (rows + i columns);
-            optional: density `weights` [...] and `matrix` (rows, columns) of the image.
+            optional: density `weights` [...], `matrix` (rows, columns) of the image, sensitivities (`coils`)
+            [coils, H, W], `noise` and `noise_covariance`.
         settings: what the data do not say.
         about: further fields of the scan.
 
@@ -36,7 +37,9 @@ def noncartesian_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **abo
         ValueError: arrays that do not fit each other, NaN or Inf, jax-finufft is not installed.
     """
     positions, layout, said = _positions(next(arrays[n] for n in TRAJECTORY if n in arrays))
-    samples = _samples(arrays["kspace"], layout)
+    maps = next((arrays[n] for n in MAPS if n in arrays), None)
+    samples, maps, scanned, noise_note = whitened(_samples(arrays["kspace"], layout), maps, arrays)
+    samples, maps, compression = compressed(samples, maps, settings.virtual_coils)
     shape, shape_note = _shape(arrays, settings, len(positions))
     given = next((arrays[n] for n in WEIGHTS if n in arrays), None)
     if given is not None and np.size(given) != len(positions):
@@ -46,14 +49,14 @@ def noncartesian_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **abo
         weights = noncartesian.density_compensation(where, shape)
     else:
         weights = noncartesian.normalised(jnp.asarray(np.ravel(given), jnp.float32), where, shape)
-    maps, coil_note = _sensitivities(jnp.asarray(samples), weights, where, shape)
+    sensitivities, coil_note = _sensitivities(jnp.asarray(samples), maps, weights, where, shape)
     spectrum = noncartesian.toeplitz_spectrum(weights, where, shape)
-    transform = noncartesian.NonCartesianTransform(where, jnp.sqrt(weights), spectrum, maps)
-    level = settings.noise_std if settings.noise_std >= 0 else _noise(samples, positions)
+    transform = noncartesian.NonCartesianTransform(where, jnp.sqrt(weights), spectrum, sensitivities)
+    level = settings.noise_std if settings.noise_std >= 0 else scanned or _noise(samples, positions)
     # Where weights differ, the noise of the weighted samples is taken as white at the level it has in T^H y.
     noise_std = level * float(jnp.sqrt(jnp.sum(weights**2) / jnp.sum(weights)))
     density = "density compensation computed" if given is None else "density weights as given"
-    notes = [said, shape_note, density, coil_note, f"noise level {level:.3g}"]
+    notes = [said, *noise_note, *compression, shape_note, density, coil_note, f"noise level {level:.3g}"]
     y = np.asarray(jnp.sqrt(weights) * samples)
     about = spacing_of(arrays) | about
     return scaled_scan(
@@ -118,8 +121,15 @@ def _noise(samples: np.ndarray, positions: np.ndarray) -> float:
     return float(np.sqrt(np.mean(levels**2)))
 
 
-def _sensitivities(samples, weights, positions, shape: tuple[int, int]):
-    """ESPIRiT on the centre of k-space of the gridded coil images."""
+def _sensitivities(samples, maps, weights, positions, shape: tuple[int, int]):
+    """Those given, else ESPIRiT on the centre of k-space of the gridded coil images."""
+    if maps is not None:
+        if maps.shape != (len(samples), *shape):
+            raise ValueError(
+                f"coils of shape {maps.shape} for {len(samples)} coils and an image of {shape[0]} x {shape[1]}; give "
+                "[coils, H, W] of the image (scan.shape)"
+            )
+        return jnp.asarray(maps, jnp.complex64), ""
     if len(samples) == 1:
         return jnp.ones((1, *shape), jnp.complex64), ""
     images = noncartesian.nufft_adjoint(weights * samples, positions, shape)

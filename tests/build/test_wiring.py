@@ -26,6 +26,7 @@ from scoreinv.evaluation.conformal import ANY, EDGES, LEVELS, Correction, save
 from scoreinv.operators.base import Measurement
 from scoreinv.operators.ct import radon_transform
 from scoreinv.prior import Prior
+from scoreinv.reconstruction import Reconstruction
 from scoreinv.sde import VESDE
 
 SIDE = 16
@@ -267,7 +268,7 @@ def reconstruct_trace(config, folder, monkeypatch):
             repr(build.correction(whole.interval, "", task)),
         ]
         image = jnp.zeros(image_shape(measurement))
-        return api.Reconstruction(image, None, None, image[None])
+        return Reconstruction(image, None, None, image[None])
 
     monkeypatch.setattr(reconstruct.api, "reconstruct", drawn)
     monkeypatch.setattr(reconstruct, "_figure", lambda task, results, path: path.write_bytes(b""))

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from configs import default
+from scoreinv.build.checks import check_overrides
 from scoreinv.build.volume_tasks import of_slices, parse_slices
 from scoreinv.drivers import reconstruct_volume as driver
+from scoreinv.drivers.reconstruct import reconstruct
 from scoreinv.drivers.reconstruct_volume import reconstruct_volume, windows
 from scoreinv.formats.volume import Geometry
 
@@ -36,7 +38,7 @@ def test_slices_are_named_as_in_python():
     assert parse_slices("all", 4, "a") == (0, 1, 2, 3)
     assert parse_slices("1:3", 4, "a") == (1, 2)
     assert parse_slices("0:4:2", 4, "a") == (0, 2)
-    assert parse_slices(":2", None, "a") == (0, 1)
+    assert parse_slices(":2", 4, "a") == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +47,8 @@ def test_slices_are_named_as_in_python():
         ("5", 4, "write first:end"),
         ("0:9", 4, "with 4 slices"),
         ("2:2", 4, "names no slice"),
-        ("all", None, "write first:end"),
-        ("3:", None, "write first:end"),
+        ("4:", 4, "names no slice"),
+        ("0:4:0", 4, "a step of at least 1"),
     ],
 )
 def test_other_slices_are_refused(text, count, message):
@@ -74,6 +76,7 @@ def settings(scan, tiny_prior_file, coupling=0.0):
     config.prior, config.images, config.slices = str(tiny_prior_file), (str(scan),), "all"
     config.operator.noise_std = 0.02
     config.sampler.update({"steps": 2, "samples": 2, "batch_size": 2})
+    config.interval.update({"steps": 2, "draws": 2})
     config.volume.update({"coupling": coupling, "depth": 2, "halo": 1})
     return config
 
@@ -104,7 +107,7 @@ def test_a_volume_comes_back_in_its_place_and_a_stopped_run_goes_on(scan, tiny_p
     monkeypatch.setattr(driver, "_keep", kept)
     resumed = reconstruct_volume(config, tmp_path / "stopped")
     assert [{**row, "seconds": ""} for row in resumed] == [{**row, "seconds": ""} for row in rows]
-    for name in ("image", "std", "low", "high"):
+    for name in ("image", "std", "low", "high", "contrast", "truth"):
         a, b = (nibabel.load(tmp_path / run / f"scan-4x-{name}.nii.gz") for run in ("whole", "stopped"))
         np.testing.assert_array_equal(np.asarray(a.dataobj), np.asarray(b.dataobj))
     with pytest.raises(ValueError, match="seed was 0, is 1"):
@@ -119,6 +122,47 @@ def test_coupling_brings_neighbours_together(scan, tiny_prior_file, tmp_path):
         image = np.asarray(nibabel.load(tmp_path / str(coupling) / "scan-4x-image.nii.gz").dataobj)
         jumps[coupling] = np.sqrt(np.mean(np.diff(image, axis=2) ** 2))
     assert jumps[0.05] < 0.8 * jumps[1e3]
+
+
+def test_shared_noise_makes_alike_slices_alike(tiny_prior_file, tmp_path):
+    plane = np.linspace(0, 1, 32)[:, None] * np.linspace(1, 0, 32)
+    np.save(tmp_path / "same.npy", np.stack([plane, plane]).astype(np.float32))
+    config = settings(tmp_path / "same.npy", tiny_prior_file)
+    config.operator.noise_std = 0.0
+    jumps = {}
+    for noise in ("own", "shared"):
+        config.volume.noise = noise
+        reconstruct_volume(config, tmp_path / noise)
+        jumps[noise] = np.abs(np.diff(np.load(tmp_path / noise / "same-4x-image.npy"), axis=0)).max()
+    assert jumps["own"] > 1e-3 and jumps["shared"] < 1e-6
+
+
+def test_what_a_volume_does_not_read_is_refused(scan, tiny_prior_file, tmp_path):
+    config = settings(scan, tiny_prior_file)
+    for name in ("baselines", "operator.size", "operator.oversample", "slice_index", "methods", "volume.depth"):
+        with pytest.raises(ValueError, match=f"--config.{name}: read only"):
+            check_overrides(config, [name], "reconstruct")
+    whole = default.get_config()
+    whole.parts.head = config
+    with pytest.raises(ValueError, match="part 'head' has slices='all'; run a volume by itself"):
+        reconstruct(whole, tmp_path / "out")
+
+
+def test_all_planes_are_for_cubes(scan, tiny_prior_file, tmp_path):
+    config = settings(scan, tiny_prior_file)
+    config.volume.planes = "all"
+    with pytest.raises(ValueError, match=r"volume\.planes=all for voxels of 5 x 2 x 2 mm; it needs cubes"):
+        reconstruct_volume(config, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_volume_seen_in_all_planes(scan, tiny_prior_file, tmp_path):
+    config = settings(scan, tiny_prior_file)
+    cubes = nibabel.load(scan)
+    nibabel.save(nibabel.Nifti1Image(cubes.get_fdata(), np.diag([2.0, 2.0, 2.0, 1.0])), tmp_path / "cubes.nii.gz")
+    config.images, config.volume.planes = (str(tmp_path / "cubes.nii.gz"),), "all"
+    rows = reconstruct_volume(config, tmp_path / "out")
+    assert len(rows) == 5 and min(float(row["psnr"]) for row in rows) > 10
 
 
 @pytest.mark.slow

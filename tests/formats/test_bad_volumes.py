@@ -11,7 +11,10 @@ import pytest
 
 from configs import default
 from scoreinv.drivers.prepare import prepare
+from scoreinv.drivers.reconstruct import reconstruct
 from scoreinv.drivers.train import train
+from scoreinv.formats.export import write_image
+from scoreinv.formats.images import read_image
 from tests.formats.test_images import write_slice
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +52,26 @@ def constant_volume(folder):
     np.save(folder / "a.npy", np.ones((3, 8, 8), np.float32))
 
 
+def doubled_slices(folder):
+    for name, z in (("a", 0), ("b", 1), ("c", 1), ("d", 2)):
+        write_slice(folder / f"{name}.dcm", np.full((8, 8), 100), (0, 0, z), series="1.2")
+
+
+def mixed_orientations(folder):
+    write_slice(folder / "a.dcm", np.zeros((8, 8)), (0, 0, 0), series="1.2")
+    write_slice(folder / "b.dcm", np.zeros((8, 8)), (0, 0, 1), (0, 1, 0, 0, 0, -1), series="1.2")
+
+
+def larger_than_memory(folder):
+    header = nibabel.Nifti1Image(np.broadcast_to(np.int16(0), (8, 8, 8)), np.eye(4)).header
+    header.set_data_shape((30000, 30000, 3000))
+    (folder / "a.nii").write_bytes(header.binaryblock + bytes(2000))
+
+
 BAD = [
+    (doubled_slices, "neighbouring slices are 0 to 1 mm apart; allowed: evenly spaced"),
+    (mixed_orientations, "slices of several orientations"),
+    (larger_than_memory, "a.nii"),
     (empty, "no image files in"),
     (missing_slices, "neighbouring slices are 1 to 2 mm apart; allowed: evenly spaced"),
     (mixed_sizes, r"image sizes \[\(8, 8\), \(8, 9\)\]; allowed: one series of one size"),
@@ -71,6 +93,46 @@ def test_bad_volumes_get_one_line_and_nothing_is_written(tmp_path, run, write, m
         run(config, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("write", "message"), BAD[:3] + BAD[4:6], ids=lambda value: getattr(value, "__name__", ""))
+def test_a_bad_volume_is_not_reconstructed(tmp_path, write, message):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in")
+    config = default.get_config()
+    one = [path for path in (tmp_path / "in").iterdir() if path.suffix == ".nii"]
+    config.slices = "all"
+    config.images = (str(one[0] if one else tmp_path / "in"),)
+    with pytest.raises(ValueError, match=message) as error:
+        reconstruct(config, tmp_path / "out")
+    assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_a_tilted_gantry_is_said_and_every_slice_keeps_its_place(tmp_path):
+    (tmp_path / "in").mkdir()
+    for z in range(3):
+        write_slice(tmp_path / "in" / f"{z}.dcm", np.full((8, 9), 100 * z), (0, -0.5 * z, 2 * z), series="1.2")
+    volume = read_image(tmp_path / "in")
+    assert "gantry tilt of 14.0 degrees" in volume.notes[0]
+    for kind, back in (("nifti", "out.nii.gz"), ("dicom", "out")):
+        write_image(kind, tmp_path / "out", volume.values, volume.geometry, "test")
+        again = read_image(tmp_path / back)
+        np.testing.assert_allclose(again.geometry.affine, volume.geometry.affine, atol=1e-5)
+        np.testing.assert_allclose(again.values, volume.values, atol=0.01)
+    header = nibabel.load(tmp_path / "out.nii.gz").header
+    assert header["sform_code"] == 1 and header["qform_code"] == 0  # a quaternion holds no shear
+
+
+def test_a_volume_of_several_is_chosen_by_its_number(tmp_path):
+    values = np.random.default_rng(0).random((8, 9, 5, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 2.0, 1.0])), tmp_path / "a.nii.gz")
+    first = read_image(tmp_path / "a.nii.gz")
+    assert "took volume 0 of 3" in first.notes[0]
+    np.testing.assert_array_equal(first.values, values[..., 0].transpose(2, 1, 0))
+    second = read_image(tmp_path / "a.nii.gz", "2")
+    np.testing.assert_array_equal(second.values, values[..., 2].transpose(2, 1, 0))
+    with pytest.raises(ValueError, match="no volume 3; allowed: 0 to 2"):
+        read_image(tmp_path / "a.nii.gz", "3")
 
 
 def test_main_says_so_with_exit_status_1(tmp_path):

@@ -1,6 +1,10 @@
 """What is written is read back by us, by nibabel and by pydicom: values, place, patient, and what made it."""
 
+import shutil
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -8,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.uid import MRImageStorage
 
-from scoreinv.formats.export import EXPORTS, plain_geometry, write_image
+from scoreinv.formats.export import EXPORTS, plain_geometry, write_image, write_maps
 from scoreinv.formats.images import read_image
 from scoreinv.formats.nifti import write_nifti
 from scoreinv.formats.volume import Geometry
@@ -109,12 +113,18 @@ def test_nifti_lies_in_space_as_its_source(tmp_path):
     np.testing.assert_array_equal(image.get_fdata().transpose(2, 1, 0), volume.values)
 
 
-def test_phase_is_written_beside_the_magnitude(tmp_path):
-    values = np.exp(1j * np.linspace(-3, 3, 20)).reshape(1, 4, 5).astype(np.complex64)
-    files = write_image("nifti", tmp_path / "a", values, plain_geometry(), METHOD, phase=True)
-    assert [file.name for file in files] == ["a.nii.gz", "a-phase.nii.gz"]
-    np.testing.assert_allclose(read_image(files[0]).values, 1, rtol=1e-6)
-    np.testing.assert_allclose(read_image(files[1]).values, np.angle(values), rtol=1e-5)
+def test_maps_stand_beside_the_image_and_keep_the_steps_they_need(tmp_path):
+    geometry = plain_geometry(unit="HU")
+    image = np.linspace(-1000, 1000, 20, dtype=np.float32).reshape(1, 4, 5)
+    maps = {"image": image, "std": 0.001 * (image + 1000), "phase": np.float32(np.pi / 1000) * image}
+    write_maps(("dicom", "nifti"), tmp_path / "a", maps, geometry, METHOD)
+    for name, values in maps.items():
+        np.testing.assert_allclose(read_image(tmp_path / f"a-{name}.nii.gz").values, values, rtol=1e-6)
+        header = pydicom.dcmread(tmp_path / f"a-{name}" / "IM0001.dcm")
+        assert header.RescaleType == ("rad" if name == "phase" else "HU")
+        assert header.ImageComments == (METHOD if name == "image" else f"{METHOD}, {name}")
+        stored = header.pixel_array * float(header.RescaleSlope) + float(header.RescaleIntercept)
+        np.testing.assert_allclose(stored, values[0], atol=0.5 if name == "image" else 1e-4)
 
 
 @pytest.mark.parametrize("kind", sorted(EXPORTS))
@@ -136,3 +146,44 @@ def test_frames_of_one_file_become_a_series_of_single_images(tmp_path):
     headers = [pydicom.dcmread(file) for file in files]
     assert all("NumberOfFrames" not in header and header.PatientName == "Doe^Jane" for header in headers)
     np.testing.assert_array_equal(read_image(tmp_path / "out").values, volume.values)
+
+
+def converted_by_dcm2niix(folder, out):
+    """The NIfTI file that dcm2niix (Li et al. 2016) makes of a folder."""
+    program = shutil.which("dcm2niix") or shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
+    if program is None:
+        pytest.skip("NO dcm2niix HERE: our DICOM series are read by our own reader alone; pip install dcm2niix")
+    out.mkdir()
+    subprocess.run([program, "-z", "n", "-f", "a", "-o", str(out), str(folder)], check=True, capture_output=True)
+    (path,) = out.glob("*.nii")
+    return path
+
+
+def converted_by_dicom2nifti(folder, out):
+    """The NIfTI file that dicom2nifti (icometrix) makes of a folder."""
+    dicom2nifti = pytest.importorskip("dicom2nifti")
+    out.mkdir()
+    dicom2nifti.dicom_series_to_nifti(str(folder), str(out / "a.nii"), reorient_nifti=False)
+    return out / "a.nii"
+
+
+@pytest.mark.parametrize("convert", [converted_by_dcm2niix, converted_by_dicom2nifti], ids=["dcm2niix", "dicom2nifti"])
+@pytest.mark.parametrize(("orientation", "step"), PLANES, ids=["axial", "sagittal", "coronal"])
+def test_others_read_the_series_as_they_read_its_source(tmp_path, convert, orientation, step):
+    volume = source_series(tmp_path / "in", orientation, step, count=6, modality="MR")
+    write_image("dicom", tmp_path / "dicom", volume.values, volume.geometry, METHOD)
+    write_image("nifti", tmp_path / "ours", volume.values, volume.geometry, METHOD)
+    theirs = nibabel.as_closest_canonical(nibabel.load(convert(tmp_path / "dicom", tmp_path / "theirs")))
+    ours = nibabel.as_closest_canonical(nibabel.load(tmp_path / "ours.nii.gz"))
+    np.testing.assert_allclose(theirs.affine, ours.affine, atol=1e-4)
+    np.testing.assert_allclose(theirs.get_fdata(), ours.get_fdata(), atol=0.05)
+
+
+def test_dcmdump_reads_every_file_without_a_complaint(tmp_path):
+    program = shutil.which("dcmdump")
+    if program is None:
+        pytest.skip("NO dcmdump HERE: DCMTK does not check our DICOM files; install dcmtk")
+    volume = source_series(tmp_path / "in")
+    for file in write_image("dicom", tmp_path / "out", volume.values, volume.geometry, METHOD):
+        result = subprocess.run([program, "+W", str(tmp_path), str(file)], capture_output=True, text=True, check=True)
+        assert not result.stderr and "Doe^Jane" in result.stdout and METHOD in result.stdout

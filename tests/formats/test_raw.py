@@ -50,9 +50,9 @@ def readout(ismrmrd, data, line=0, repetition=0, flag=None, trajectory=None):
     return made
 
 
-def written(path, ismrmrd, readouts, trajectory="cartesian"):
+def written(path, ismrmrd, readouts, trajectory="cartesian", header=HEADER):
     dataset = ismrmrd.Dataset(str(path), "dataset", create_if_needed=True)
-    dataset.write_xml_header(HEADER.replace("TRAJECTORY", trajectory).encode())
+    dataset.write_xml_header(header.replace("TRAJECTORY", trajectory).encode())
     for one in readouts:
         dataset.append_acquisition(one)
     dataset.close()
@@ -79,7 +79,7 @@ def test_ismrmrd_lines_lie_where_their_counters_say(config, tmp_path):
     assert not arrays["kspace"][..., [1, 3, 9]].any()
     np.testing.assert_allclose(arrays["noise"], 2 * complex_normal(1, COILS, 64), rtol=1e-5)  # a quarter of the dwell
     np.testing.assert_array_equal(arrays["matrix"], [12, 10])
-    np.testing.assert_allclose(arrays["spacing"], [10, 10])
+    np.testing.assert_allclose(arrays["spacing"], [10, 10, 5])
 
 
 def test_ismrmrd_becomes_a_scan_without_oversampling(config, tmp_path):
@@ -90,6 +90,55 @@ def test_ismrmrd_becomes_a_scan_without_oversampling(config, tmp_path):
     scan = read_scan(written(tmp_path / "scan.h5", ismrmrd, readouts), config)
     assert scan.measurement.y.shape == (COILS, 12, LINES) and scan.spacing == (10.0, 10.0)
     assert "readout oversampling removed: 24 to 12 rows" in "; ".join(scan.notes)
+
+
+def test_ismrmrd_keeps_the_place_of_its_slices(config, tmp_path):
+    ismrmrd = pytest.importorskip("ismrmrd")
+    readouts = []
+    for number in range(3):
+        for line in range(LINES):
+            data = complex_normal(number, COILS, SAMPLES)
+            one = readout(ismrmrd, data, line)
+            one.idx.slice, one.position = number, (10.0, 20.0, 7.0 * number)
+            one.read_dir, one.phase_dir, one.slice_dir = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
+            readouts.append(one)
+    path = written(tmp_path / "scan.h5", ismrmrd, readouts)
+    config.slice_index = 2
+    geometry = read_scan(path, config).geometry
+    config.slice_index = 0
+    # the pixel at the middle of the matrix is where the scanner says that the slice is; LPS to RAS
+    np.testing.assert_allclose(geometry.affine @ [0, 6, 5, 1], [-10, -20, 14, 1], atol=1e-5)
+    np.testing.assert_allclose(geometry.affine[:3, :3], [[0, 0, -10], [0, -10, 0], [7, 0, 0]], atol=1e-5)
+
+
+def test_ismrmrd_in_3d_becomes_slices(config, tmp_path):
+    ismrmrd = pytest.importorskip("ismrmrd")
+    parts, header = 4, HEADER.replace("<z>1</z>", "<z>4</z>").replace("<z>5</z>", "<z>8</z>")
+    kspace = complex_normal(0, COILS, SAMPLES, LINES, parts)
+    for name, left_out in (("whole", ()), ("hybrid", ((0, 1), (3, 2), (9, 0)))):
+        readouts = []
+        for line, part in np.ndindex(LINES, parts):
+            if (line, part) not in left_out:
+                one = readout(ismrmrd, np.ascontiguousarray(kspace[..., line, part]), line)
+                one.idx.kspace_encode_step_2 = part
+                readouts.append(one)
+        arrays = read_file(written(tmp_path / f"{name}.h5", ismrmrd, readouts, header=header), config)
+        found = arrays["kspace"][0, 0]
+        if name == "whole":
+            assert found.shape == (parts, COILS, SAMPLES, LINES)
+            np.testing.assert_allclose(found, np.moveaxis(inverse(kspace, -1), -1, 0), atol=1e-5)
+            np.testing.assert_allclose(arrays["spacing"], [10, 10, 2])
+        else:  # the middle half of the readout, without its oversampling
+            assert found.shape == (SAMPLES // 2, COILS, LINES, parts) and "matrix" not in arrays
+            expected = np.moveaxis(inverse(kspace, 1), 1, 0)[6:18]
+            expected[(..., *np.transpose(left_out))] = 0
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+            np.testing.assert_allclose(arrays["spacing"], [10, 2, 10])
+
+
+def inverse(values, axis):
+    moved = np.fft.ifft(np.fft.ifftshift(values, axis), axis=axis, norm="ortho")
+    return np.fft.fftshift(moved, axis)
 
 
 def test_ismrmrd_without_an_image_is_refused(config, tmp_path):
