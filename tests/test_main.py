@@ -118,7 +118,8 @@ def test_reconstruction_writes_everything(config, tmp_path):
     assert arrays["sub-1-2x/scoreinv-contrast"].shape == arrays["sub-1-2x/scoreinv-on-prior"].shape == image.shape[:2]
     assert arrays["sub-1-2x/scoreinv-open-fraction"].shape == (2, *image.shape[:2])
     assert "as drawn" in str(arrays["sub-1-2x/scoreinv-interval"])
-    written = {f"sub-1-{a}x-{m}.nii.gz" for a in (2, 4) for m in ("image", "std", "low", "high", "contrast", "truth")}
+    maps = ("image", "std", "low", "high", "contrast", "truth", "open-1", "open-3")
+    written = {f"sub-1-{a}x-{m}.nii.gz" for a in (2, 4) for m in maps}
     assert {p.name for p in tmp_path.iterdir()} == written | {
         "metrics.json",
         "reconstruct.json",

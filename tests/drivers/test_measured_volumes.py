@@ -61,7 +61,7 @@ def of_file(path):
 @pytest.mark.parametrize("kind", ["kspace", "sinogram"])
 def test_a_stack_of_measurements_becomes_a_volume(kind, request, tiny_prior_file, tmp_path):
     config = configured(request.getfixturevalue(f"{kind}_file"), tiny_prior_file)
-    config.output.phase = kind == "kspace"
+    config.output.phase, config.interval.scales = kind == "kspace", (2.0,)
     rows = reconstruct_volume(config, tmp_path)
     assert [row["slice"] for row in rows] == list("012") and all(row["psnr"] == "" for row in rows)
     image, truth = of_file(tmp_path / "scan-image.nii.gz"), np.abs(volume())
@@ -70,6 +70,8 @@ def test_a_stack_of_measurements_becomes_a_volume(kind, request, tiny_prior_file
     assert errors.max() < 0.35, errors  # an untrained prior; the data decide
     low, high, contrast = (of_file(tmp_path / f"scan-{name}.nii.gz") for name in ("low", "high", "contrast"))
     assert np.all(low <= image) and np.all(image <= high) and contrast.min() >= 0
+    fraction = of_file(tmp_path / "scan-open-2.nii.gz")
+    assert 0 <= fraction.min() < 0.4 < fraction.max() <= 1
     if kind == "kspace":
         assert nibabel.load(tmp_path / "scan-image.nii.gz").header.get_zooms() == pytest.approx((1.5, 2.0, 6.0))
         phase, inside = of_file(tmp_path / "scan-phase.nii.gz"), truth > 10
