@@ -123,18 +123,6 @@ def test_a_tilted_gantry_is_said_and_every_slice_keeps_its_place(tmp_path):
     assert header["sform_code"] == 1 and header["qform_code"] == 0  # a quaternion holds no shear
 
 
-def test_a_volume_of_several_is_chosen_by_its_number(tmp_path):
-    values = np.random.default_rng(0).random((8, 9, 5, 3)).astype(np.float32)
-    nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, -1.0, 2.0, 1.0])), tmp_path / "a.nii.gz")
-    first = read_image(tmp_path / "a.nii.gz")
-    assert "took volume 0 of 3" in first.notes[0]
-    np.testing.assert_array_equal(first.values, values[..., 0].transpose(2, 1, 0))
-    second = read_image(tmp_path / "a.nii.gz", "2")
-    np.testing.assert_array_equal(second.values, values[..., 2].transpose(2, 1, 0))
-    with pytest.raises(ValueError, match="no volume 3; allowed: 0 to 2"):
-        read_image(tmp_path / "a.nii.gz", "3")
-
-
 def test_main_says_so_with_exit_status_1(tmp_path):
     truncated_nifti(tmp_path)
     command = [sys.executable, str(ROOT / "main.py"), "--mode=train", f"--workdir={tmp_path / 'out'}"]
