@@ -90,8 +90,9 @@ def bundle(workdir: Path, tasks: dict) -> None:
             for folder in sorted((workdir / task / "draws").iterdir()):
                 name = conformal.task_name(folder.name, config.operator.noise_std)
                 own[name] = [read_case(path) for path in sorted(folder.glob("*.npz"))]
+    method, draws = config.sampler.method, config.interval.draws
     for prior, of_prior in cases.items():
-        about = f"{prior}, 128 x 128 pixels, validation and test subjects of its training"
+        about = f"{prior}, {method} and {draws} draws of the posterior, 128 x 128 pixels, subjects not trained on"
         every = [case for found in of_prior.values() for case in found]
         levels = promised(len(scores(every)))
         corrections = {name: conformal.fit(scores(own), f"{name}, {about}", levels) for name, own in of_prior.items()}
