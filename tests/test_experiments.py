@@ -153,3 +153,14 @@ def test_the_real_scans_table_has_the_best_weight_of_each_method(tmp_path):
     assert [tuple(row[c] for c in COLUMNS) for row in chosen] == rows[1:]
     lines = table(chosen).splitlines()
     assert lines[2].startswith("| TV |31.00 / 0.800") and lines[3].startswith("| scoreinv ||30.50 / 0.950")
+
+
+def test_a_volume_is_scored_in_all_three_planes_and_by_its_jumps():
+    from experiments.volumes.__main__ import scores
+
+    truth = np.full((12, 16, 16), 0.5, np.float32)
+    image = truth.copy()
+    image[::2] += 0.1  # flickers from slice to slice
+    found = scores(image, truth)
+    assert found["across rows"].split(" /")[0] == found["across columns"].split(" /")[0] == "23.01"  # half are 0.1 off
+    assert found["jump"] == found["jump of the error"] == "0.1000"

@@ -10,6 +10,7 @@ import argparse
 import importlib
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from scoreinv.drivers.reconstruct_volume import reconstruct_volume
@@ -43,8 +44,8 @@ def scores(image: np.ndarray, truth: np.ndarray) -> dict[str, str]:
     """
     found = {}
     for axis, name in enumerate(PLANES):
-        pairs = [(x[..., None], y[..., None]) for x, y in zip(np.moveaxis(image, axis, 0), np.moveaxis(truth, axis, 0),
-                                                             strict=True) if y.max() > 0.1]  # fmt: skip
+        across = (jnp.moveaxis(jnp.asarray(volume), axis, 0)[..., None] for volume in (image, truth))
+        pairs = [(x, y) for x, y in zip(*across, strict=True) if y.max() > 0.1]
         means = [np.mean([float(score(*pair)) for pair in pairs]) for score in (psnr, ssim)]
         found[f"across {name}"] = f"{means[0]:.2f} / {means[1]:.3f}"
     for name, values in (("jump of the error", image - truth), ("jump", image)):
