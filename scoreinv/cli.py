@@ -50,7 +50,19 @@ def main() -> None:
     try:
         app.run(run, flags_parser=parse_flags)
     except KeyboardInterrupt as interrupt:
-        sys.exit(str(interrupt) or "interrupted; finished results are kept")
+        leave(str(interrupt) or "interrupted; finished results are kept")
+
+
+def leave(message: str) -> NoReturn:
+    """Ends with a message and status 1, at once: Python's own way out crashes where JAX is at work in other threads.
+
+    A training has waited for what it saves, and leaves the other processes in order.
+    """
+    if flags.FLAGS.is_parsed() and mode_flag.value == "train":
+        sys.exit(message)
+    print(message, file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def run(argv: list[str]) -> None:
@@ -122,7 +134,8 @@ def handle_signals() -> None:
 
     def again(ignored: Any) -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt):
-            threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+            number = signal.SIGTERM if str(ignored.exc_value) else signal.SIGINT
+            threading.Timer(0.05, signal.raise_signal, [number]).start()
         else:
             sys.__unraisablehook__(ignored)
 
