@@ -390,6 +390,14 @@ def test_the_seed_makes_masks_and_noise(inputs, change, monkeypatch):
     assert digest(data[0]) == digest(data[2]) != digest(data[1])
 
 
+@pytest.mark.parametrize("field", [{"baselines": ("nmar",)}, {"sampler.start": "nmar"}], ids=["baseline", "start"])
+def test_nmar_without_hounsfield_units_is_refused_in_one_line(inputs, field, monkeypatch):
+    monkeypatch.setattr(build, "load_prior", gaussian_prior)
+    with pytest.raises(ValueError, match=r"give scan\.water") as error:
+        make_tasks(configured(inputs, RAYS | field))
+    assert "\n" not in str(error.value)
+
+
 def test_an_image_file_is_cut_to_its_window(inputs, monkeypatch):
     monkeypatch.setattr(build, "load_prior", gaussian_prior)
     _, (task,) = make_tasks(configured(inputs, IMAGE | {"data.intensity": "ct_window", "data.window": (0.0, 500.0)}))
