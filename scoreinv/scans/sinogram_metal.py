@@ -71,7 +71,7 @@ def _segmented(scan: Scan, threshold: float) -> tuple[Image, jax.Array, Image]:
         uncorrected = operator.inverse(y)
         algebraic = simultaneous_iterations(operator, y, ITERATIONS)
         metal = segment_metal(jnp.minimum(uncorrected, algebraic), threshold)
-        trace_free = jnp.broadcast_to(metal_free_mask(operator.transform, metal), y.shape)
-        return uncorrected, metal, operator.inverse(interpolate(y, trace_free))
+        kept = jnp.broadcast_to(operator.mask * metal_free_mask(operator.transform, metal), y.shape)
+        return uncorrected, metal, operator.inverse(interpolate(y, kept))
 
     return segmented(scan.measurement)
