@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from scoreinv.operators.algebraic import simultaneous_iterations
-from scoreinv.operators.base import LinearOperator
+from scoreinv.operators.base import LinearOperator, Measurement
 from scoreinv.operators.mar import interpolate, metal_free_mask, segment_metal
 from scoreinv.operators.weighted import as_measured
 from scoreinv.scans.scan import Scan
@@ -28,7 +28,7 @@ def without_metal_rays(scan: Scan, threshold: float) -> Scan:
     Raises:
         ValueError: nothing is as bright, or most of the object is.
     """
-    uncorrected, metal, completed = _segmented(scan, (threshold - scan.offset) / scan.scale)
+    uncorrected, metal, completed = _segmented(scan.measurement, (threshold - scan.offset) / scan.scale)
     share = float(metal.mean())
     if not 0 < share < MOST:
         brightest = scan.scale * float(jnp.max(uncorrected)) + scan.offset
@@ -62,16 +62,12 @@ def _rays(scan: Scan):
     return as_measured(scan.measurement).operator.transform
 
 
-def _segmented(scan: Scan, threshold: float) -> tuple[Image, jax.Array, Image]:
+@jax.jit
+def _segmented(measurement: Measurement, threshold: float) -> tuple[Image, jax.Array, Image]:
     """(image of all rays, metal in it [H, W], the image without the metal's rays)."""
-
-    @jax.jit
-    def segmented(measurement):
-        y, operator, _ = as_measured(measurement)
-        uncorrected = operator.inverse(y)
-        algebraic = simultaneous_iterations(operator, y, ITERATIONS)
-        metal = segment_metal(jnp.minimum(uncorrected, algebraic), threshold)
-        kept = jnp.broadcast_to(operator.mask * metal_free_mask(operator.transform, metal), y.shape)
-        return uncorrected, metal, operator.inverse(interpolate(y, kept))
-
-    return segmented(scan.measurement)
+    y, operator, _ = as_measured(measurement)
+    uncorrected = operator.inverse(y)
+    algebraic = simultaneous_iterations(operator, y, ITERATIONS)
+    metal = segment_metal(jnp.minimum(uncorrected, algebraic), threshold)
+    kept = jnp.broadcast_to(operator.mask * metal_free_mask(operator.transform, metal), y.shape)
+    return uncorrected, metal, operator.inverse(interpolate(y, kept))

@@ -30,7 +30,7 @@ def share():
     return jnp.asarray(np.hypot(c - 12, c[:, None] + 20) < 3.5, jnp.float32)
 
 
-@pytest.fixture(scope="module", params=BEAMS)
+@pytest.fixture(scope="module", params=["parallel", pytest.param("fan", marks=pytest.mark.slow)])
 def arrays(request):
     beam = BEAMS[request.param]
     transform = projector(beam)
