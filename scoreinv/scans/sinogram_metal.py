@@ -10,7 +10,7 @@ from scoreinv.operators.base import LinearOperator, Measurement
 from scoreinv.operators.mar import interpolate, metal_free_mask, segment_metal
 from scoreinv.operators.weighted import as_measured
 from scoreinv.scans.scan import Scan
-from scoreinv.typing import Image
+from scoreinv.typing import Image, Scalar
 
 ITERATIONS = 50
 # Share of the image beyond which what is bright is no implant but the object.
@@ -63,7 +63,7 @@ def _rays(scan: Scan):
 
 
 @jax.jit
-def _segmented(measurement: Measurement, threshold: float) -> tuple[Image, jax.Array, Image]:
+def _segmented(measurement: Measurement, threshold: Scalar) -> tuple[Image, jax.Array, Image]:
     """(image of all rays, metal in it [H, W], the image without the metal's rays)."""
     y, operator, _ = as_measured(measurement)
     uncorrected = operator.inverse(y)
