@@ -13,12 +13,15 @@ from scoreinv.build.fields import TABLE
 from scoreinv.citations import WORKS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "experiments" / "README.md",
-    *sorted(ROOT.glob("docs/*.md")),
-]
+PATTERNS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/*.md",
+    "experiments/README.md",
+    "experiments/*/README.md",
+    "scoreinv/weights/*.md",
+)
+PAGES = [page for pattern in PATTERNS for page in sorted(ROOT.glob(pattern))]
 SECTIONS = {name.split(".")[0] for name in TABLE if "." in name}
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -43,18 +46,13 @@ def test_links_and_pictures_lead_somewhere(page):
 @pages
 def test_fields_modes_and_configurations_exist(page):
     text = page.read_text()
-    fields = set(re.findall(r"--config\.([a-z_.]+)", text))
-    fields |= set(re.findall(rf"`((?:{'|'.join(sorted(SECTIONS))})\.[a-z_]+)\b[^`/(]*`", text)) - {
-        "evaluate.csv",
-        "sweep.csv",
-    }
-    unknown = {
-        field for field in fields if field not in TABLE and not any(name.startswith(f"{field}.") for name in TABLE)
-    }
-    assert not unknown
+    fields = {re.sub(r"^parts\.\w+\.", "", name) for name in re.findall(r"--config\.([a-z_.]+)", text)}
+    fields |= set(re.findall(rf"`((?:{'|'.join(sorted(SECTIONS))})\.[a-z_]+)\b[^`/(]*`", text))
+    groups = {field.rpartition(".")[0] for field in TABLE}
+    assert fields <= {*TABLE, *groups, "evaluate.csv", "sweep.csv"}
     assert set(re.findall(r"--mode=([a-z]+)", text)) <= set(MODES)
-    configs = {name for name in re.findall(r"--config=(?:configs/)?([a-z_0-9]+)", text)}
-    assert not {name for name in configs if not (ROOT / "configs" / f"{name}.py").exists()}
+    for name in re.findall(r"--config=([\w/.]+)", text):
+        assert (ROOT / name).exists() or (ROOT / "configs" / f"{name}.py").exists(), name
 
 
 @pages
