@@ -136,7 +136,7 @@ def handle_signals() -> None:
         if issubclass(ignored.exc_type, KeyboardInterrupt):
             number = signal.SIGTERM if str(ignored.exc_value) else signal.SIGINT
             threading.Timer(0.05, signal.raise_signal, [number]).start()
-        else:
+        elif os.environ.get("SCOREINV_TRACEBACK"):  # else what other packages leave behind when they fail
             sys.__unraisablehook__(ignored)
 
     def in_a_thread(ended: Any) -> None:
