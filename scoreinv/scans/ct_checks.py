@@ -164,7 +164,7 @@ def _refuse_mixture(angles: Float[np.ndarray, " views"]) -> None:
     steps = steps[steps > 1e-9]
     if len(steps) < 6:
         return
-    large = steps > np.sqrt(steps.min() * steps.max())
+    large = steps > np.sqrt(np.prod(np.quantile(steps, [0.1, 0.9])))  # of both kinds, and not of one jump between them
     ratio = np.median(steps[large]) / np.median(steps[~large]) if 0 < large.sum() < len(steps) else 1.0
     if 0.1 < large.mean() < 0.9 and abs(np.deg2rad(ratio) - 1) < 0.02:
         raise ValueError(

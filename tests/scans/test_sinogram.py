@@ -158,7 +158,7 @@ WRONG = {
     "noise above the data": (GOOD, {"noise_std": 500.0}, {}, "noise_std=500"),
     "axis beside the detector": (GOOD, {}, {"axis": 300.0}, "no view sees the axis"),
     "a mixture of angles": (GOOD | {"angles": np.where(np.arange(VIEWS) < 9, 9, 1) * ANGLES}, {}, {}, "check the angl"),
-    "radians and degrees in a fan": (FAN | {"angles": np.where(np.arange(VIEWS) < 30, 1, 180 / np.pi) * TURN}, {}, {},
+    "radians and degrees in a fan": (FAN | {"angles": np.where(np.arange(VIEWS) < 25, 1, 180 / np.pi) * TURN}, {}, {},
                                      "same step in radians and in degrees"),
     "flats of another width": ({"counts": PHOTONS, "angles": ANGLES, "flats": np.ones((3, 7))}, {}, {}, "flats of sh"),
     "an open beam of zero": ({"counts": PHOTONS, "angles": ANGLES, "open_beam": 0 * MONITOR}, {}, {}, "not positive"),
