@@ -96,9 +96,9 @@ def consistency(y: Sinogram, angles: Float[np.ndarray, " views"], noise_std: flo
     return Consistency(float(sums.std() / mean), rms, expected, float(axis), axis_std, edge_share(y), y.shape[1])
 
 
-def edge_share(y: Sinogram) -> float:
-    """Mean of the outermost two detectors on each side, relative to a large value of the sinogram."""
-    edges = np.abs(np.concatenate([y[:, :2], y[:, -2:]], 1).mean(1)).mean()
+def edge_share(y: Sinogram, columns: tuple[int, ...] = (0, 1, -2, -1)) -> float:
+    """Mean of the outermost two detectors on each side, or of others, relative to a large value of the sinogram."""
+    edges = np.abs(y[:, list(columns)].mean(1)).mean()
     return float(edges / max(np.quantile(np.abs(y), 0.99), 1e-30))
 
 

@@ -70,8 +70,7 @@ def _truncated(p: np.ndarray, geometry: BeamGeometry) -> bool:
     """Whether the object is larger than what is seen; of an offset detector over a full turn the far side tells."""
     left, right = np.abs(geometry.columns[[0, -1]])
     if geometry.is_turn and min(left, right) < OFFSET * max(left, right):
-        far = p[:, p.shape[1] // 2 :] if right > left else p[:, : p.shape[1] // 2][:, ::-1]
-        p = np.concatenate([far[:, ::-1], far], 1)
+        return ct_checks.edge_share(p, (-2, -1) if right > left else (0, 1)) > ct_checks.TRUNCATED
     return ct_checks.edge_share(p) > ct_checks.TRUNCATED
 
 
