@@ -88,7 +88,7 @@ def shard(images: np.ndarray) -> Any:
     return jax.pmap(lambda x: x, axis_name=AXIS)(np.stack(parts))
 
 
-def data_parallel(step: Callable, in_axes: Any = 0) -> Callable:
+def data_parallel(step: Callable[..., Any], in_axes: Any = 0) -> Callable[..., Any]:
     """A step over replicated arguments, one call per device; gradients are averaged over `AXIS` inside it.
 
     Args:
@@ -105,7 +105,7 @@ def agreed(number: float) -> float:
     return float(multihost_utils.broadcast_one_to_all(np.float64(number)))
 
 
-def compile_batch(fn: Callable, shared: Any, *batch: Any) -> Callable:
+def compile_batch(fn: Callable[..., Any], shared: Any, *batch: Any) -> Callable[..., Any]:
     """Compiles `pmap(vmap(fn))` over the first axis of the batched arguments, for any batch size.
 
     Args:
@@ -122,6 +122,7 @@ def compile_batch(fn: Callable, shared: Any, *batch: Any) -> Callable:
     size = -(-n // devices)
     index = np.minimum(np.arange(devices * size), n - 1).reshape(devices, size)
 
+    @jax.jit
     def split(batch):
         return jax.tree.map(lambda x: jnp.asarray(x)[index], batch)
 

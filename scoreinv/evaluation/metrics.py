@@ -43,6 +43,7 @@ def _mean(values: Float[Array, "H W"], region: Region | None) -> Float[Array, ""
     return jnp.mean(values) if region is None else jnp.sum(region * values) / jnp.sum(region)
 
 
+@jax.jit
 def psnr(x: Image, truth: Image, region: Region | None = None) -> Float[Array, ""]:
     """Peak signal-to-noise ratio -10 log10 mean (x - truth)^2 in dB, data range 1.
 
@@ -60,6 +61,7 @@ def psnr(x: Image, truth: Image, region: Region | None = None) -> Float[Array, "
     return -10 * jnp.log10(_mean((_gray(x) - _gray(truth)) ** 2, region))
 
 
+@jax.jit
 def rmse(x: Image, truth: Image, region: Region | None = None) -> Float[Array, ""]:
     """Root mean square of the error's magnitude, nothing clipped, in the unit of the images.
 
@@ -86,6 +88,7 @@ def _windowed(images: Float[Array, "N H W"]) -> Float[Array, "N h w"]:
     return x[:, 0]
 
 
+@jax.jit
 def ssim(x: Image, truth: Image, region: Region | None = None) -> Float[Array, ""]:
     """Structural similarity (Wang et al. 2004): Gaussian window 11 x 11, standard deviation 1.5, data range 1.
 

@@ -78,9 +78,12 @@ class LinearOperator:
     mask: Mask
     transform: Transform
 
+    # Compiled: outside of a program a call is one of its own, and not one for each of its operations.
+    @jax.jit
     def __call__(self, x: Image) -> Coefficients:
         return self.mask * self.transform.forward(x)
 
+    @jax.jit
     def adjoint(self, y: Coefficients) -> Image:
         """A^H y."""
         return self.transform.adjoint(self.mask * y)
@@ -89,10 +92,12 @@ class LinearOperator:
         """A^H A x."""
         return self.adjoint(self(x))
 
+    @jax.jit
     def inverse(self, y: Coefficients) -> Image:
         """The classical one-shot image: zero-filled inverse FFT, FBP over the measured views."""
         return self.transform.inverse(self.mask * y, self.mask)
 
+    @jax.jit
     def pseudo_inverse(self, y: Coefficients) -> Image:
         """A^+ y: what the proximal step adds to an image whose residual is y."""
         return self.transform.pseudo_inverse(self.mask, self.mask * y)
@@ -144,12 +149,18 @@ def simulate(
     >>> bool((measured.y[:, 0] == 0).all()), round(float(measured.noise_std), 3)
     (True, 0.01)
     """
-    y = operator.mask * forward_model(operator.transform, oversample).forward(x)
+    noise_std = jnp.asarray(noise_std, jnp.float32)
+    y = _noisy(key, operator.mask, forward_model(operator.transform, oversample), x, noise_std)
+    return Measurement(y, operator, noise_std)
+
+
+@jax.jit
+def _noisy(key, mask, model, x, noise_std):
+    y = mask * model.forward(x)
     parts = (2, *y.shape) if jnp.iscomplexobj(y) else (1, *y.shape)
     noise = jax.random.normal(key, parts)
     noise = jax.lax.complex(noise[0], noise[1]) if jnp.iscomplexobj(y) else noise[0]
-    noise_std = jnp.asarray(noise_std, jnp.float32)
-    return Measurement(y + noise_std * (operator.mask != 0) * noise, operator, noise_std)
+    return y + noise_std * (mask != 0) * noise
 
 
 def forward_model(transform: Transform, oversample: int) -> ForwardModel:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from scoreinv.operators.base import LinearOperator, Mask, Transform, least_squares
 from scoreinv.operators.filters import hann, padded_length, ramp_filter, view_weights
-from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum
+from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum, table
 from scoreinv.typing import Image
 
 Sinogram = Inexact[Array, "views detectors"]
@@ -117,6 +117,7 @@ class RadonTransform:
         mask = jnp.ones(()) if mask is None else mask
         return view_weights(self.angles, jnp.any(jnp.broadcast_to(mask != 0, z.shape), axis=1))[:, None]
 
+    @jax.jit
     def _filter(self, z, gain):
         def one(z):
             n = padded_length(self.detectors)
@@ -124,6 +125,7 @@ class RadonTransform:
 
         return jax.lax.complex(one(z.real), one(z.imag)) if jnp.iscomplexobj(z) else one(z)
 
+    @jax.jit
     def _project(self, x):
         return jnp.fft.irfft(self.response * spectrum(self.plan, x), self.samples)[:, : self.detectors]
 
@@ -192,12 +194,12 @@ def radon_transform(
     start = offset.reshape(-1, 1) - pitch * (detectors - 1) / 2
     phase = np.exp(1j * (omega * start - (frequencies * corner(shape)).sum(0)))
     return RadonTransform(
-        angles=jnp.asarray(angles, jnp.float32),
+        angles=table(angles),
         plan=gridding(frequencies, shape),
-        response=jnp.asarray(boxes * phase / pitch, jnp.complex64),
-        equalizer=jnp.asarray(equalizer(angles, padded_length(detectors), pitch), jnp.float32),
+        response=table(boxes * phase / pitch, np.complex64),
+        equalizer=table(equalizer(angles, padded_length(detectors), pitch)),
         pitch=jnp.float32(pitch),
-        offset=jnp.asarray(offset, jnp.float32),
+        offset=table(offset),
         shape=(shape[0], shape[1]),
         detectors=detectors,
         samples=samples,
@@ -241,7 +243,7 @@ def uniform_angles(views: int) -> Float[Array, " views"]:
     >>> [round(float(angle), 3) for angle in scoreinv.uniform_angles(4)]
     [0.0, 0.785, 1.571, 2.356]
     """
-    return jnp.pi * jnp.arange(views) / views
+    return jnp.asarray(np.float32(np.pi) * np.arange(views, dtype=np.float32) / np.float32(views))
 
 
 def sparse_view_mask(views_total: int, views: int) -> Float[Array, "views 1"]:

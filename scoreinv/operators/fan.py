@@ -21,7 +21,7 @@ from scipy.interpolate import CubicSpline
 from scoreinv.operators.base import LinearOperator, Mask, least_squares
 from scoreinv.operators.ct import SATURATION, FinerRays, RadonTransform, Sinogram, corner, equalizer, slices
 from scoreinv.operators.filters import padded_length, ramp_filter, view_weights
-from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum
+from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum, table
 from scoreinv.operators.rebinning import Rebinning, rebinning
 from scoreinv.typing import Image
 
@@ -260,22 +260,22 @@ def fan_transform(
     spacing = float(np.median(width))
     rebinned, parallel = rebinning(angles, gamma, source_to_axis, shape, spacing, centre)
     return FanBeamTransform(
-        angles=jnp.asarray(angles, jnp.float32),
+        angles=table(angles),
         plan=gridding(frequencies, shape),
-        response=jnp.asarray(pixel * np.exp(-1j * phase), jnp.complex64),
-        cosine=jnp.asarray(weight * np.cos(np.outer(omega, s)), jnp.float32),
-        sine=jnp.asarray(weight * np.sin(np.outer(omega, s)), jnp.float32),
+        response=table(pixel * np.exp(-1j * phase), np.complex64),
+        cosine=table(weight * np.cos(np.outer(omega, s))),
+        sine=table(weight * np.sin(np.outer(omega, s))),
         rays=RayTable(
-            first=jnp.asarray(np.floor(position) + TAPS // 2 + 1, jnp.int32),
-            fraction=jnp.asarray(position - np.floor(position), jnp.float32),
+            first=table(np.floor(position) + TAPS // 2 + 1, np.int32),
+            fraction=table(position - np.floor(position)),
             angles=2 * count + 2 * TAPS,
         ),
         rebinning=rebinned,
         parallel=parallel,
-        equalizer=jnp.asarray(equalizer(angles, padded_length(gamma.size), spacing), jnp.float32),
-        fan_angles=jnp.asarray(gamma, jnp.float32),
+        equalizer=table(equalizer(angles, padded_length(gamma.size), spacing)),
+        fan_angles=table(gamma),
         source_to_axis=jnp.float32(source_to_axis),
-        centre=jnp.asarray(centre, jnp.float32),
+        centre=table(np.asarray(centre)),
         spacing=jnp.float32(spacing),
         shape=(shape[0], shape[1]),
         steps=steps,

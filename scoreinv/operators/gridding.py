@@ -58,13 +58,18 @@ def gridding(frequencies: np.ndarray, shape: tuple[int, int]) -> Gridding:
     first = np.stack([(first_row + HALO) % grid[0], first_column + HALO], axis=-1)
     deapodization = np.outer(*(_deapodization(n, g) for n, g in zip(shape, grid, strict=True)))
     return Gridding(
-        first=jnp.asarray(first, jnp.int32),
-        rows=jnp.asarray(rows, jnp.float32),
-        columns=jnp.asarray(columns, jnp.float32),
-        flip=jnp.asarray(flip, jnp.float32),
-        deapodization=jnp.asarray(deapodization, jnp.float32),
+        first=table(first, np.int32),
+        rows=table(rows),
+        columns=table(columns),
+        flip=table(flip),
+        deapodization=table(deapodization),
         grid=grid,
     )
+
+
+def table(values: np.ndarray, dtype: type = np.float32) -> Array:
+    """Values on the device, rounded here: JAX compiles a program for each shape that it rounds."""
+    return jnp.asarray(np.asarray(values, dtype))
 
 
 def even_fast_length(n: int) -> int:
@@ -91,6 +96,7 @@ def _deapodization(n: int, grid: int) -> np.ndarray:
     return root / (WIDTH * np.sinh(root))
 
 
+@jax.jit
 def spectrum(plan: Gridding, x: Float[Array, "H W"]) -> Complex[Array, "views K"]:
     """sum_j x_j exp(-i k . (j - (H // 2, W // 2))) at the plan's frequencies k."""
     pad = [(g // 2 - n // 2, g - g // 2 - (n - n // 2)) for n, g in zip(x.shape, plan.grid, strict=True)]

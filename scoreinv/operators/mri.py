@@ -5,6 +5,8 @@ complex ones two (real and imaginary part). Masks are float32 0/1 arrays that br
 along the readout axis and skipped along the phase-encoding axis.
 """
 
+from functools import partial
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,7 @@ Kspace = Complex[Array, "H W"]
 CoilKspace = Complex[Array, "coils H W"]
 
 
+@partial(jax.jit, static_argnames="axes")
 def fft2c(
     x: Complex[Array, "*batch H W"] | Float[Array, "*batch H W"], axes: tuple[int, ...] = (-2, -1)
 ) -> Complex[Array, "*batch H W"]:
@@ -25,6 +28,7 @@ def fft2c(
     return _centred(jnp.fft.fftn, x, axes)
 
 
+@partial(jax.jit, static_argnames="axes")
 def ifft2c(z: Complex[Array, "*batch H W"], axes: tuple[int, ...] = (-2, -1)) -> Complex[Array, "*batch H W"]:
     """Inverse (and adjoint) of `fft2c`."""
     return _centred(jnp.fft.ifftn, z, axes)

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from scoreinv.operators.base import Image, LinearOperator, Mask, conjugate_gradient, least_squares
+from scoreinv.operators.base import LinearOperator, Mask, conjugate_gradient, least_squares
 from scoreinv.operators.mri import fft2c, ifft2c, to_channels, to_complex
+from scoreinv.typing import Image
 
 Positions = Float[Array, "samples 2"]
 ACCURACY = 1e-6

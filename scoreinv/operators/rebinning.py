@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from scoreinv.operators.ct import RadonTransform, radon_transform
+from scoreinv.operators.gridding import table
 
 # Neighbouring views further apart than this times the usual distance leave a gap that is not interpolated.
 GAP = 1.9
@@ -92,16 +93,16 @@ def rebinning(
     before = np.searchsorted(beta, source, side="right") - 1  # -1: the last view, a turn earlier
     fraction = np.mod(source - beta[before], 2 * np.pi) / np.maximum(gaps[before], 1e-9)
     weight = np.where(gaps[before] <= GAP * usual, _feathered(source, beta, gaps, usual), 0.0) * seen
-    table = Rebinning(
-        column=jnp.asarray(column, jnp.int32),
-        column_fraction=jnp.asarray(column_fraction, jnp.float32),
-        view=jnp.asarray(np.stack([order[before], order[(before + 1) % beta.size]]), jnp.int32),
-        view_fraction=jnp.asarray(np.clip(fraction, 0, 1), jnp.float32),
-        weight=jnp.asarray(weight, jnp.float32),
+    rebinned = Rebinning(
+        column=table(column, np.int32),
+        column_fraction=table(column_fraction),
+        view=table(np.stack([order[before], order[(before + 1) % beta.size]]), np.int32),
+        view_fraction=table(np.clip(fraction, 0, 1)),
+        weight=table(weight),
     )
     parallel_angles = np.pi * np.arange(count) / count
     offset = -(centre[0] * np.cos(parallel_angles) + centre[1] * np.sin(parallel_angles))
-    return table, radon_transform(parallel_angles, shape, bins, pitch=spacing, offset=offset)
+    return rebinned, radon_transform(parallel_angles, shape, bins, pitch=spacing, offset=offset)
 
 
 def _between(at, nodes):
