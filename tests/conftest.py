@@ -1,11 +1,13 @@
 """Checks the jaxtyping signatures of pure functions at run time, and lets the tests share compiled programs."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
 import tempfile
 
+import pytest
 from jaxtyping import install_import_hook
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -24,3 +26,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Not the pytrees (sde, operators, prior): JAX builds those with placeholders for their arrays.
 ROOMS = ("samplers", "baselines", "training.losses", "evaluation", "datasets", "formats", "scans", "simulation")
 install_import_hook([f"scoreinv.{room}" for room in ROOMS], "beartype.beartype")
+
+
+def pytest_configure(config):
+    """Small programs that run once are compiled without optimisation; the slow tests run as a user's programs do."""
+    if config.option.markexpr == "not slow":
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # JAX reads it when it loads
+
+
+def pytest_collection_finish():
+    """What the tests' modules have loaded stays: collections of garbage need not go through it."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def fast_folder(tmp_path_factory):
+    """Volumes of phantoms and untrained networks, as `experiments.fast.shrink` writes and uses them."""
+    from configs import default
+    from experiments.fast import shrink
+
+    folder = tmp_path_factory.mktemp("fast")
+    shrink(default.get_config(), folder)
+    return folder

@@ -13,10 +13,11 @@ from scoreinv.evaluation.conformal import load
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    config = shrink(default.get_config(), tmp_path_factory.mktemp("fast"))
+def config(fast_folder):
+    config = shrink(default.get_config(), fast_folder)
     config.operator.center_fraction = 0.1
     config.operator.noise_std = 0.05
+    config.sampler.start = "pseudo_inverse"
     config.calibrate.update({"splits": ("validation", "test"), "slices": 2})
     return config
 

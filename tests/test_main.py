@@ -1,4 +1,4 @@
-"""From a folder of volumes to a reconstruction: training, resuming, the main job, and what users get wrong."""
+"""From a folder of volumes to a reconstruction: training, the main job, and what users get wrong."""
 
 import importlib
 import json
@@ -14,7 +14,6 @@ from scoreinv.build.tasks import image_shape, make_tasks
 from scoreinv.drivers import reconstruct as driver
 from scoreinv.drivers.reconstruct import reconstruct, table
 from scoreinv.drivers.train import train
-from scoreinv.formats import prior_file
 from scoreinv.formats.images import read_image
 from scoreinv.prior import padded
 from scoreinv.simulation.phantoms import random_ellipses
@@ -31,7 +30,7 @@ def tiny_config(folder):
     config.data.validation_subjects = ("sub-0",)
     config.data.update({"intensity": "none", "size": 32, "crop": 16, "views": 2})
     config.data.update({"validation_fraction": 0.0, "test_fraction": 0.0})
-    config.model.update({"nf": 8, "ch_mult": (1, 1), "patch_size": 2, "image_size": 32})
+    config.model.update({"nf": 4, "ch_mult": (1,), "patch_size": 2, "image_size": 32})
     config.train.update({"steps": 4, "batch_size": 2, "decay": "none", "warmup": 1, "checkpoint_every": 2})
     config.train.update({"validation_images": 2, "validation_sigmas": (0.1,), "sample_every": 0})
     config.sampler.update({"steps": 3, "samples": 3, "batch_size": 2})
@@ -64,30 +63,6 @@ def config(phantoms, trained):
     config.images = (str(phantoms / "sub-1.npy"),)
     config.prior = str(trained)
     return config
-
-
-def test_resumed_training_equals_uninterrupted_bit_for_bit(phantoms, trained, tmp_path):
-    config = tiny_config(phantoms)
-    config.train.steps = 2
-    train(config, tmp_path)
-    config.train.steps = 4
-    train(config, tmp_path)
-    whole, _ = prior_file.read_prior(trained / "prior.safetensors")
-    resumed, _ = prior_file.read_prior(tmp_path / "prior.safetensors")
-    assert jax.tree.all(jax.tree.map(np.array_equal, whole, resumed))
-
-
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(phantoms, tmp_path, caplog):
-    config = tiny_config(phantoms)
-    train(config, tmp_path)
-    before, _ = prior_file.read_prior(tmp_path / "prior.safetensors")
-    for path in (tmp_path / "checkpoints" / "4").rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    train(config, tmp_path)
-    after, _ = prior_file.read_prior(tmp_path / "prior.safetensors")
-    assert "checkpoint 4 is unreadable" in caplog.text
-    assert jax.tree.all(jax.tree.map(np.array_equal, before, after))
 
 
 def test_another_network_in_the_work_directory_is_refused(phantoms, trained):
@@ -134,6 +109,7 @@ def test_reconstruction_writes_everything(config, tmp_path):
 def test_finished_tasks_are_kept_and_another_seed_is_refused(config, tmp_path, monkeypatch):
     config.baselines = ("direct",)
     config.operator.acceleration = (2.0, 4.0)
+    config.sampler.start, config.interval.draws = "pseudo_inverse", 0
 
     def stop_at(name):
         def write(workdir, task, *rest):
@@ -189,6 +165,7 @@ def test_ct_and_a_measurement_file(config, tmp_path):
         shape=(32, 32),
     )
     config.measurement = str(tmp_path / "scan.npz")
+    config.sampler.start, config.interval.draws = "pseudo_inverse", 0
     rows = reconstruct(config, tmp_path / "out")
     assert all(row["psnr"] is None for row in rows)
     arrays = np.load(tmp_path / "out" / "reconstructions.npz")
@@ -209,7 +186,8 @@ def test_complex_kspace_of_any_sides_takes_a_real_prior(complex_prior, config, t
     assert x.shape == (31, 30, 2)
     t = prior.sde.time_at(0.1)
     one = build.COMPLEX_PRIORS[complex_prior](padded(build.load_prior(config.prior)))
-    np.testing.assert_allclose(prior.score_fn(x, t), one.score_fn(x, t), rtol=1e-4, atol=1e-4)
+    score = jax.jit(lambda prior, x, t: prior.score_fn(x, t))
+    np.testing.assert_allclose(score(prior, x, t), score(one, x, t), rtol=1e-4, atol=1e-4)
 
 
 def test_images_are_resampled_where_it_is_asked_and_said(config, tmp_path, caplog):
@@ -223,7 +201,7 @@ def test_images_are_resampled_where_it_is_asked_and_said(config, tmp_path, caplo
     prior, tasks = make_tasks(config)
     assert tasks[0].truth.shape == (31, 16, 1)
     assert "127 x 64; resampled to 31 x 16" in caplog.text
-    assert prior.score_fn(tasks[0].truth, prior.sde.time_at(0.1)).shape == (31, 16, 1)
+    assert jax.eval_shape(prior.score_fn, tasks[0].truth, prior.sde.time_at(0.1)).shape == (31, 16, 1)
 
 
 def test_metal_is_masked_shown_and_not_compared(config, phantoms, tmp_path):
@@ -231,6 +209,7 @@ def test_metal_is_masked_shown_and_not_compared(config, phantoms, tmp_path):
     config.images = (str(tmp_path / "ct.npy"),)
     config.data.intensity = "ct_window"
     config.baselines = ("li",)
+    config.sampler.start, config.interval.draws = "pseudo_inverse", 0
     scan = {"modality": "mar", "mask": "sparse_view", "views": (12,), "metal": "disc", "metal_size": 30.0}
     config.operator.update(scan | {"field_of_view": 200.0, "photons": 1e6})
     rows = reconstruct(config, tmp_path / "out")

@@ -17,6 +17,7 @@ from scoreinv.evaluation.runner import Runner
 from scoreinv.operators.mar import remove_metal
 
 
+@pytest.mark.slow
 def test_fast_form_makes_the_table_and_continues(tmp_path, capsys):
     arguments = ["--fast", "--slices=1", "--paper", f"--workdir={tmp_path}"]
     main(arguments)
@@ -41,6 +42,7 @@ def test_metal_is_evaluated_and_swept_like_any_modality(tmp_path):
     config = configuration("small", "test", 2)
     shrink(config, tmp_path / "fast")
     config.prior, config.evaluate.methods = str(tmp_path / "fast" / "prior.safetensors"), ("li", "scoreinv")
+    config.sampler.start = "pseudo_inverse"
     evaluate(config, tmp_path / "one")
     rows = list(csv.DictReader((tmp_path / "one" / "evaluate.csv").open()))
     shape = (config.data.size, config.data.size, 1)

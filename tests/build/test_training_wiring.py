@@ -122,7 +122,9 @@ def test_validation_losses_are_of_the_named_noise_levels_and_pixel_sizes(config,
     assert tuple(found) == trained.columns
     _, loss_at = build.loss(config, model)
     keys = jax.random.split(jax.random.key(0), len(sets["x1"]))
-    by_hand = jax.vmap(lambda key, image: loss_at(key, params, image, jnp.float32(1.0)))(keys, jnp.asarray(sets["x1"]))
+    by_hand = jax.jit(jax.vmap(lambda key, image: loss_at(key, params, image, jnp.float32(1.0))))(
+        keys, jnp.asarray(sets["x1"])
+    )
     assert found["x1 1"] == pytest.approx(float(by_hand.mean()), rel=1e-4)
 
 

@@ -28,7 +28,7 @@ def test_a_blur_is_scipys_gaussian():
 
 def test_another_contrast_is_a_piecewise_linear_curve_that_keeps_air():
     ramp = jnp.linspace(0, 1, 81).reshape(9, 9)
-    curves = np.asarray(jax.vmap(lambda key: recoloured(key, ramp, 0.5))(KEYS)).reshape(len(KEYS), 81)
+    curves = np.asarray(jax.jit(jax.vmap(lambda key: recoloured(key, ramp, 0.5)))(KEYS)).reshape(len(KEYS), 81)
     changed = np.abs(curves - np.asarray(ramp).ravel()).max(1) > 1e-6
     assert 70 < changed.sum() < 130 and np.all(curves[:, 0] == 0)
     expected = [np.interp(np.linspace(0, 4, 81), range(5), curve[::20]) for curve in curves[changed]]
@@ -37,7 +37,7 @@ def test_another_contrast_is_a_piecewise_linear_curve_that_keeps_air():
 
 
 def test_two_channels_are_the_image_under_a_smooth_phase():
-    seen = np.asarray(jax.vmap(lambda key: with_phase(key, IMAGE, 0.5, 2))(KEYS))
+    seen = np.asarray(jax.jit(jax.vmap(lambda key: with_phase(key, IMAGE, 0.5, 2)))(KEYS))
     turned_by = seen[..., 0] + 1j * seen[..., 1]
     np.testing.assert_allclose(np.abs(turned_by), np.broadcast_to(IMAGE, turned_by.shape), atol=1e-5)
     phase = turned_by / np.asarray(IMAGE)
@@ -51,7 +51,7 @@ def test_two_channels_are_the_image_under_a_smooth_phase():
 
 
 def test_one_channel_is_the_real_part_of_some_views_and_the_image_of_the_others():
-    seen = np.asarray(jax.vmap(lambda key: with_phase(key, IMAGE, 0.4, 1))(KEYS))[..., 0]
+    seen = np.asarray(jax.jit(jax.vmap(lambda key: with_phase(key, IMAGE, 0.4, 1)))(KEYS))[..., 0]
     unchanged = np.all(seen == np.asarray(IMAGE), axis=(1, 2))
     assert 90 < unchanged.sum() < 150
     assert np.all(np.abs(seen) <= np.asarray(IMAGE) + 1e-6) and seen.min() < -0.5
@@ -64,14 +64,14 @@ def test_nothing_asked_for_is_nothing_done():
 @pytest.mark.parametrize("field", ["recoloured", "blur", "gamma", "phases", "flip"])
 def test_every_field_acts(field):
     look = Appearance(**{field: True if field == "flip" else 1.0})
-    seen = np.asarray(jax.vmap(lambda key: augment(key, IMAGE[..., None], look))(KEYS[:8]))
+    seen = np.asarray(jax.jit(jax.vmap(lambda key: augment(key, IMAGE[..., None], look)))(KEYS[:8]))
     assert np.abs(seen - np.asarray(IMAGE)[..., None]).max() > 0.05 and seen.shape == (8, 12, 12, 1)
 
 
 def test_gamma_reaches_both_ends_alike():
     flat = jnp.full((4, 4, 1), 0.5)
     look = Appearance(gamma=0.5)
-    powers = np.log(np.asarray(jax.vmap(lambda key: augment(key, flat, look))(KEYS))[:, 0, 0, 0]) / np.log(0.5)
+    powers = np.log(np.asarray(jax.jit(jax.vmap(lambda key: augment(key, flat, look)))(KEYS))[:, 0, 0, 0]) / np.log(0.5)
     assert np.abs(np.log(powers)).max() <= 0.5 + 1e-5 and abs(np.log(powers).mean()) < 0.07
 
 

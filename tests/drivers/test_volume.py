@@ -75,7 +75,7 @@ def settings(scan, tiny_prior_file, coupling=0.0):
     config = default.get_config()
     config.prior, config.images, config.slices = str(tiny_prior_file), (str(scan),), "all"
     config.operator.noise_std = 0.02
-    config.sampler.update({"steps": 2, "samples": 2, "batch_size": 2})
+    config.sampler.update({"steps": 2, "samples": 2, "batch_size": 2, "start": "pseudo_inverse"})
     config.interval.update({"steps": 2, "draws": 2})
     config.volume.update({"coupling": coupling, "depth": 2, "halo": 1})
     return config

@@ -23,16 +23,12 @@ from scoreinv.evaluation import runner as comparison
 from tests.evaluation.test_rows import hold
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("fast")
-
-
 @pytest.fixture
-def config(folder):
-    config = shrink(default.get_config(), folder)
+def config(fast_folder):
+    config = shrink(default.get_config(), fast_folder)
     config.operator.center_fraction = 0.1
     config.baselines = ("direct",)
+    config.sampler.start = "pseudo_inverse"  # TV is one more program inside of each
     return config
 
 
@@ -154,7 +150,7 @@ def test_what_a_killed_process_had_claimed_is_taken_over(config, tmp_path):
     assert len(pd.read_csv(tmp_path / "sweep.csv")) == 6
 
 
-def test_tuning_sees_validation_subjects_only_and_continues(config, folder, tmp_path, monkeypatch, traces):
+def test_tuning_sees_validation_subjects_only_and_continues(config, tmp_path, monkeypatch, traces):
     pytest.importorskip("optuna")
     splits, square_slices = [], build.square_slices
 

@@ -7,13 +7,16 @@ import pytest
 
 from scoreinv.datasets.examples import EXAMPLES
 from scoreinv.datasets.resizing import resize
-from scoreinv.evaluation.trust import filled_in, flag, left_open, open_fraction, warning
+from scoreinv.evaluation import trust
+from scoreinv.evaluation.trust import flag, warning
 from scoreinv.evaluation.uncertainty import object_region
 from scoreinv.operators.base import LinearOperator, Measurement, simulate
 from scoreinv.operators.ct import radon_transform
 from scoreinv.operators.mri import FourierTransform, equispaced_mask
 
 SIDE = 48
+left_open, filled_in = jax.jit(trust.left_open, static_argnames="signal_std"), jax.jit(trust.filled_in)
+open_fraction = jax.jit(trust.open_fraction, static_argnames="probes")
 
 
 def kspace(mask, noise_std=0.0):

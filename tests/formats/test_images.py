@@ -210,17 +210,22 @@ def test_declared_size_is_checked_before_reading(tmp_path):
         read_image(tmp_path / "huge.nii")
 
 
+def write_as(path, values):
+    """A volume [X, Y, Z] in the format that the name says; in DICOM its first slice."""
+    if path.suffix in (".nii", ".gz"):
+        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
+    elif path.suffix == ".dcm":
+        write_slice(path, values[..., 0])
+    else:
+        (np.save if path.suffix == ".npy" else np.savez)(path, values)
+    return path
+
+
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".npy", ".npz", ".dcm"])
 @pytest.mark.parametrize("kept", [0.97, 0.5, 0.02, 0.0])
 def test_truncated_files_are_refused_in_one_line(tmp_path, suffix, kept):
     values = np.random.default_rng(0).integers(0, 1000, (64, 64, 5)).astype(np.int16)
-    path = tmp_path / f"a{suffix}"
-    if suffix.startswith(".nii"):
-        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
-    elif suffix == ".dcm":
-        write_slice(path, values[..., 0])
-    else:
-        (np.save if suffix == ".npy" else np.savez)(path, values)
+    path = write_as(tmp_path / f"a{suffix}", values)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     with pytest.raises(ValueError, match=r"a\.") as error:
@@ -242,13 +247,7 @@ def test_corrupt_compressed_stream_is_refused(tmp_path):
 def test_damaged_headers_give_an_image_or_one_line(tmp_path, suffix):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 1000, (8, 9, 5)).astype(np.int16)
-    path = tmp_path / f"a{suffix}"
-    if suffix.startswith(".nii"):
-        nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)
-    elif suffix == ".dcm":
-        write_slice(path, values[..., 0])
-    else:
-        (np.save if suffix == ".npy" else np.savez)(path, values)
+    path = write_as(tmp_path / f"a{suffix}", values)
     whole, refused = path.read_bytes(), 0
     for _ in range(60):
         damaged = bytearray(whole)

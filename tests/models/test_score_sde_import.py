@@ -24,6 +24,8 @@ SMALL = {
     **{"image_size": 8, "nf": 8, "ch_mult": [1, 2], "attn_resolutions": [4]},
     **{"sigma_min": 0.01, "sigma_max": 50.0, "num_scales": 1000},
 }
+# Their parameters are counted and placed by the fast tests below.
+slow = pytest.mark.slow
 DDPM = {"resblock_type": "ddpm", "progressive": "residual", "progressive_input": "residual"}
 
 
@@ -79,13 +81,13 @@ def test_the_reference_reproduces_the_published_forward(config):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"num_res_blocks": 2, "num_channels": 2, "attn_resolutions": [8, 4]},
+        pytest.param({"num_res_blocks": 2, "num_channels": 2, "attn_resolutions": [8, 4]}, marks=slow),
         {"progressive_combine": "cat", "progressive": "none", "nonlinearity": "lrelu", "skip_rescale": False},
         {"progressive": "residual", "progressive_input": "residual", "fir_kernel": [1, 2, 4, 3], "ch_mult": [2, 1]},
         {"embedding_type": "positional", "attn_resolutions": [], "data_centered": True, "nonlinearity": "relu"},
-        {**DDPM, "fir_kernel": [1, 2, 1], "scale_by_sigma": False},
+        pytest.param({**DDPM, "fir_kernel": [1, 2, 1], "scale_by_sigma": False}, marks=slow),
         {**DDPM, "fir": False, "nonlinearity": "elu", "conditional": False, "ch_mult": [1, 3]},
-        {"resblock_type": "ddpm", "resamp_with_conv": False, "ch_mult": [1, 1, 2]},
+        pytest.param({"resblock_type": "ddpm", "resamp_with_conv": False, "ch_mult": [1, 1, 2]}, marks=slow),
     ],
     ids=lambda changes: "-".join(changes),
 )

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scoreinv.models import resample
-from scoreinv.models.winograd import convolve_3x3
+from scoreinv.models import resample, winograd
+
+convolve_3x3 = jax.jit(winograd.convolve_3x3)
 
 
+@jax.jit
 def plain(x, weight):
     return jax.lax.conv_general_dilated(x, weight, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -24,9 +26,11 @@ def test_it_is_the_convolution(height):
 def test_derivatives_are_those_of_the_convolution():
     x = jax.random.normal(jax.random.key(0), (1, 8, 4, 3))
     weight = jax.random.normal(jax.random.key(1), (3, 3, 3, 2))
-    found, expected = (
-        jax.grad(lambda x, w, f=f: jnp.sum(jnp.sin(f(x, w))), argnums=(0, 1))(x, weight) for f in (convolve_3x3, plain)
-    )
+
+    def derivatives(fn):
+        return jax.jit(jax.grad(lambda x, w: jnp.sum(jnp.sin(fn(x, w))), argnums=(0, 1)))(x, weight)
+
+    found, expected = derivatives(convolve_3x3), derivatives(plain)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
 

@@ -110,7 +110,7 @@ def test_full_sampling():
 
 def test_random_mask_draws_every_outer_line_equally_often():
     keys = jax.random.split(jax.random.key(0), 4000)
-    masks = jax.vmap(lambda key: mri.random_mask(key, (32, 32), 4, 0.125))(keys)[:, 0]
+    masks = jax.jit(jax.vmap(lambda key: mri.random_mask(key, (32, 32), 4, 0.125)))(keys)[:, 0]
     assert np.all(np.asarray(masks.sum(1)) == 8)
     frequency = np.asarray(masks.mean(0))
     np.testing.assert_array_equal(frequency[14:18], 1)
@@ -120,7 +120,7 @@ def test_random_mask_draws_every_outer_line_equally_often():
 
 def test_variable_density_falls_with_the_distance():
     keys = jax.random.split(jax.random.key(0), 200)
-    masks = np.asarray(jax.vmap(lambda key: mri.variable_density_mask(key, (32, 32), 5, 0.02))(keys))
+    masks = np.asarray(jax.jit(jax.vmap(lambda key: mri.variable_density_mask(key, (32, 32), 5, 0.02)))(keys))
     assert np.all(masks.sum((1, 2)) == round(32 * 32 / 5))
     density = masks.mean(0)
     assert density[15:18, 15:18].all()

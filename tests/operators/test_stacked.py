@@ -24,7 +24,7 @@ def block(name, tau=0.5, before=None, count=3):
     transform, channels = TRANSFORMS[name]
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((count, *SHAPE, channels)), jnp.float32)
-    y = jax.vmap(transform.forward)(x)
+    y = jax.jit(jax.vmap(transform.forward))(x)
     mask = jnp.asarray(rng.random(y.shape) < 0.6, jnp.float32)
     slices = Measurement(mask * y, LinearOperator(mask, transform), jnp.float32(0.1))
     return x, slices, stack(slices, (*SHAPE, channels), tau, before)
@@ -42,11 +42,11 @@ def test_the_adjoint_is_exact(name):
 def test_without_coupling_a_block_is_its_slices(name):
     _, slices, measurement = block(name, tau=jnp.inf)
     mask, transform = slices.operator.mask, slices.operator.transform
-    expected = jax.vmap(lambda m, y: LinearOperator(m, transform).adjoint(y))(mask, slices.y)
+    expected = jax.jit(jax.vmap(lambda m, y: LinearOperator(m, transform).adjoint(y)))(mask, slices.y)
     np.testing.assert_allclose(measurement.operator.adjoint(measurement.y), expected, atol=1e-5)
-    expected = jax.vmap(lambda m, y: LinearOperator(m, transform).pseudo_inverse(y))(mask, slices.y)
+    expected = jax.jit(jax.vmap(lambda m, y: LinearOperator(m, transform).pseudo_inverse(y)))(mask, slices.y)
     np.testing.assert_allclose(measurement.operator.pseudo_inverse(measurement.y), expected, atol=1e-5)
-    expected = jax.vmap(lambda m, y: LinearOperator(m, transform).inverse(y))(mask, slices.y)
+    expected = jax.jit(jax.vmap(lambda m, y: LinearOperator(m, transform).inverse(y)))(mask, slices.y)
     np.testing.assert_allclose(measurement.operator.inverse(measurement.y), expected, atol=1e-5)
 
 

@@ -1,5 +1,7 @@
 """Priors with exact scores, operators that decouple the coefficients, and the posteriors that follow."""
 
+from functools import partial
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,9 @@ from scoreinv.operators.base import LinearOperator, Measurement
 from scoreinv.prior import Prior
 from scoreinv.sde import VESDE
 
+# Tests compile without optimisation (tests/conftest.py); a program of hundreds of steps is worth it.
+OPTIMISED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+compile_long = partial(jax.jit, compiler_options=OPTIMISED)
 SHAPE = (512, 8, 1)  # short rows: the dense cosine transform along them is cheap
 TAU = 0.5
 

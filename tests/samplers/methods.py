@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from known_posteriors import compile_long
 
 from scoreinv.samplers.ald_proximal import ald_proximal
 from scoreinv.samplers.daps import daps
@@ -70,7 +71,7 @@ TRACES: Counter = Counter()
 
 
 @cache
-def runner(name):
+def runner(name, long):
     """The compiled method, (prior, times, settings, keys [N], measurements [N]) -> images [N, H, W, C]."""
     row = METHODS[name]
 
@@ -79,7 +80,7 @@ def runner(name):
         reconstruct = row.method(prior, times=times, **settings, **row.structure)
         return jax.vmap(reconstruct)(keys, measurements)
 
-    return jax.jit(batch)
+    return (compile_long if long else jax.jit)(batch)
 
 
 def draw(name, prior, measurement, seed=0, count=8, steps=0, **changes):
@@ -90,4 +91,4 @@ def draw(name, prior, measurement, seed=0, count=8, steps=0, **changes):
     if measurement.noise_std.ndim == 0:
         measurement = jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape)), measurement)
     keys = jax.random.split(jax.random.key(seed), count)
-    return runner(name)(prior, times, settings, keys, measurement)
+    return runner(name, not steps)(prior, times, settings, keys, measurement)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from known_posteriors import (
     TAU,
+    compile_long,
     constant_measurement,
     gaussian_posterior,
     gaussian_prior,
@@ -263,7 +264,7 @@ def test_split_gibbs_at_one_coupling_has_its_stationary_distribution():
     prior, rho = gaussian_prior(shape=(512, 8, 1)), 0.2
     measurement = constant_measurement(masked_cosine(half_mask(jax.random.key(0), prior.shape)), 1.0, 0.25)
     times = jnp.full(30, prior.sde.time_at(rho))
-    sample = jax.jit(jax.vmap(split_gibbs(prior, times=times, sigma_min=0.005, prior_steps=100), (0, None)))
+    sample = compile_long(jax.vmap(split_gibbs(prior, times=times, sigma_min=0.005, prior_steps=100), (0, None)))
     x = jax.vmap(measurement.operator.transform.forward)(sample(jax.random.split(jax.random.key(0), 4), measurement))
     on = np.broadcast_to(measurement.operator.mask, x.shape) > 0
     mean, std = gaussian_posterior(1.0, np.hypot(0.25, rho))

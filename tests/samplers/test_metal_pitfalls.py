@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_posteriors import gaussian_prior
+from known_posteriors import compile_long, gaussian_prior
 
 from scoreinv.baselines.li import li
 from scoreinv.baselines.nmar import nmar, nmar_start
@@ -42,7 +42,7 @@ def scanned():
     return scan()
 
 
-@jax.jit
+@compile_long
 def paper(measurement, lam):
     """The paper's sampler as it is set for all views, without a corrector, in 2000 steps."""
     times = linear_times(PRIOR.sde, 2000, 0.01, 10.0)
@@ -75,7 +75,12 @@ def test_no_bright_spots_grow_at_the_edges_of_the_metal_trace(scanned):
     assert errors(paper(inconsistent, 1.0), scanned).max() > 5 * TAU
 
 
-METHODS = {"li": li(), "nmar": nmar(), "dpir": lambda _, m: fast(m, 0.3), "song2022": lambda _, m: paper(m, 1.0)}
+METHODS = {
+    "li": jax.jit(li()),
+    "nmar": jax.jit(nmar()),
+    "dpir": lambda _, m: fast(m, 0.3),
+    "song2022": lambda _, m: paper(m, 1.0),
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -100,7 +105,7 @@ def test_truncated_and_padded_detectors(detectors):
     """A detector narrower than the body and one wider than the image: better than interpolation."""
     transform = radon_transform(uniform_angles(VIEWS), (N, N), detectors)
     body, implant = ellipses((N, N), BODY), jnp.zeros((N, N)).at[15:19, 10:14].set(1.0)
-    operator = LinearOperator(metal_free_mask(transform, implant), transform)
+    operator = LinearOperator(jax.jit(metal_free_mask)(transform, implant), transform)
     measurement = simulate(KEY, operator, body, 0.05)
     assert measurement.y.shape == (VIEWS, detectors)
     error = {name: float(jnp.linalg.norm(METHODS[name](KEY, measurement) - body)) for name in ("dpir", "li")}

@@ -4,20 +4,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_posteriors import SHAPE, constant_measurement, gaussian_prior, half_mask, masked_cosine, mixture_prior
+from known_posteriors import constant_measurement, gaussian_prior, half_mask, masked_cosine, mixture_prior
 from methods import METHODS, TRACES, draw
 
 from scoreinv.operators.base import Measurement
 from scoreinv.samplers.calls import count_network_calls
 from scoreinv.samplers.times import geometric_times
 
-PRIOR = mixture_prior()
-STEPS = 6
+SHAPE, STEPS = (64, 8, 1), 6
+PRIOR = mixture_prior(shape=SHAPE)
 
 
 def measurement_of(seed, noise_std=0.1):
     """A measurement with a mask and data of its own."""
-    operator = masked_cosine(half_mask(jax.random.key(seed)))
+    operator = masked_cosine(half_mask(jax.random.key(seed), SHAPE))
     y = operator.mask * jax.random.normal(jax.random.key(100 + seed), SHAPE)
     return Measurement(y, operator, jnp.float32(noise_std))
 
@@ -50,7 +50,7 @@ def test_nothing_but_shapes_compiles_again(name):
         assert float(jnp.abs(changed - reference).max()) > 1e-4, setting
     longer = draw(name, PRIOR, measurement, count=3, steps=STEPS + 1)
     assert float(jnp.abs(longer - reference).max()) > 1e-4
-    draw(name, mixture_prior(tau=0.2), measurement_of(2, 0.3), count=3, steps=STEPS)
+    draw(name, mixture_prior(tau=0.2, shape=SHAPE), measurement_of(2, 0.3), count=3, steps=STEPS)
     assert TRACES[name] == before
 
 
@@ -63,7 +63,7 @@ def test_a_batch_of_three_is_three_singles(name):
 
     With a Gaussian prior: the two modes of a mixture enlarge how differently two programs round.
     """
-    row, prior = METHODS[name], gaussian_prior()
+    row, prior = METHODS[name], gaussian_prior(shape=SHAPE)
     batch, keys = stack([measurement_of(seed) for seed in range(3)]), jax.random.split(jax.random.key(0), 3)
     times = geometric_times(prior.sde, STEPS, row.sigma_min, row.sigma_max)
     together = draw(name, prior, batch, count=3, steps=STEPS)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_posteriors import gaussian_prior
+from known_posteriors import compile_long, gaussian_prior
 from methods import METHODS
 
 from scoreinv.operators.base import LinearOperator, simulate
@@ -63,7 +63,7 @@ def samples(name, measurement, count=32, **changes):
     times = geometric_times(prior.sde, min(row.steps, 200), row.sigma_min, row.sigma_max)
     settings = {k: jnp.float32(v) for k, v in (row.settings | changes).items()}
     reconstruct = row.method(prior, times=times, **settings, **row.structure)
-    x = jax.jit(jax.vmap(reconstruct, (0, None)))(jax.random.split(jax.random.key(1), count), measurement)
+    x = compile_long(jax.vmap(reconstruct, (0, None)))(jax.random.split(jax.random.key(1), count), measurement)
     return np.asarray(x, np.float64).reshape(count, -1)
 
 
@@ -79,7 +79,7 @@ def test_samples_given_a_noisy_sinogram_are_the_posterior_of_the_dense_matrix(na
     """Along the singular vectors of A: mean within its sampling error, spread within 6 % of the prior's."""
     noise_std, measurement = 0.3, sinogram(0.3)
     matrix = np.asarray(
-        jax.vmap(lambda e: measurement.operator(e.reshape(*SHAPE, 1)).ravel())(jnp.eye(256)), np.float64
+        jax.jit(jax.vmap(lambda e: measurement.operator(e.reshape(*SHAPE, 1)).ravel()))(jnp.eye(256)), np.float64
     ).T
     _, singular, directions = np.linalg.svd(matrix)
     strength = np.pad(singular, (0, 256 - singular.size))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from known_posteriors import (
     TAU,
+    compile_long,
     constant_measurement,
     gaussian_prior,
     half_mask,
@@ -22,7 +23,7 @@ from scoreinv.prior import channelwise
 from scoreinv.samplers.posterior_langevin import posterior_langevin
 from scoreinv.samplers.times import geometric_times
 
-SIDE, COUNT = 12, 64
+SIDE, COUNT = 12, 32
 
 
 def coils():
@@ -46,7 +47,7 @@ OPERATORS = {
 def dense_posterior(measurement, size, mean, tau):
     """(mean, covariance) of N(mean, tau^2 I) given the measurement, by matrices of real numbers."""
     unit = jnp.eye(size).reshape(size, SIDE, SIDE, -1)
-    rows = np.asarray(jax.vmap(lambda e: measurement.operator(e).ravel())(unit))
+    rows = np.asarray(jax.jit(jax.vmap(lambda e: measurement.operator(e).ravel()))(unit))
     parts = [rows.real, rows.imag] if np.iscomplexobj(rows) else [rows]
     matrix = np.concatenate(parts, 1).T.astype(np.float64)
     y = np.ravel(measurement.y)
@@ -65,7 +66,7 @@ def test_mean_and_covariance_are_those_of_the_dense_posterior(name):
     truth = 0.4 + TAU * jax.random.normal(jax.random.key(5), prior.shape)
     measurement = simulate(jax.random.key(6), operator, truth, noise_std)
     times = geometric_times(prior.sde, 199, 0.01, 1.0)
-    sampler = jax.jit(jax.vmap(posterior_langevin(prior, times=times, cg_steps=20), (0, None)))
+    sampler = compile_long(jax.vmap(posterior_langevin(prior, times=times, cg_steps=20), (0, None)))
     x = np.asarray(sampler(jax.random.split(jax.random.key(7), COUNT), measurement), np.float64).reshape(COUNT, -1)
     mean, covariance = dense_posterior(measurement, x.shape[1], 0.4, TAU)
     variance, directions = np.linalg.eigh(covariance)
@@ -80,7 +81,7 @@ def test_mean_and_covariance_are_those_of_the_dense_posterior(name):
 def test_a_tempered_gaussian_has_the_variance_that_it_is_tempered_to():
     measurement = constant_measurement(masked_cosine(half_mask(jax.random.key(1))), 1.0)
     x = draw("posterior_langevin", gaussian_prior(), measurement, count=4, temper=2.0)
-    z = jax.vmap(measurement.operator.transform.forward)(x)[:, measurement.operator.mask == 0]
+    z = jax.jit(jax.vmap(measurement.operator.transform.forward))(x)[:, measurement.operator.mask == 0]
     assert abs(float(z.std()) / (np.sqrt(2.0) * TAU) - 1) < 0.03
 
 

@@ -4,15 +4,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from known_posteriors import gaussian_prior
+from known_posteriors import compile_long, gaussian_prior
 
+from scoreinv.samplers import times as times_room
 from scoreinv.samplers.base import at_next, chain, integrate, keyed, tweedie
 from scoreinv.samplers.conditioning import diffuse
 from scoreinv.samplers.predictors import ancestral, ddim, euler_maruyama, reverse_diffusion
 from scoreinv.samplers.solvers import dpm_solver_2m, heun, multistep_start, probability_flow
-from scoreinv.samplers.times import geometric_times, karras_times
 from scoreinv.sde import VESDE, VPSDE, SubVPSDE
 
+geometric_times, karras_times = (
+    jax.jit(grid, static_argnums=1) for grid in (times_room.geometric_times, times_room.karras_times)
+)
 SDES = {"ve": VESDE(0.01, 10.0), "vp": VPSDE(), "subvp": SubVPSDE()}
 STOCHASTIC = {"reverse_diffusion": reverse_diffusion, "euler_maruyama": euler_maruyama, "ancestral": ancestral}
 SHAPE = (128, 128, 1)
@@ -35,7 +38,7 @@ def start(prior, t, key=0):
 
 
 def run(predictor, prior, x, times):
-    solve = jax.jit(lambda prior, x, times: integrate(predictor(prior), jax.random.key(1), x, times))
+    solve = compile_long(lambda prior, x, times: integrate(predictor(prior), jax.random.key(1), x, times))
     return solve(prior, x, times)
 
 

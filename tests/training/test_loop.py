@@ -147,6 +147,7 @@ def test_rows_are_neither_lost_doubled_nor_glued_after_a_kill_and_a_damaged_chec
     train(copy, 6)
     train(tmp_path / "whole", 6)
     assert (copy / "losses.csv").read_text() == (tmp_path / "whole" / "losses.csv").read_text()
+    np.testing.assert_array_equal(delivered(copy)[0], delivered(tmp_path / "whole")[0])
     assert pd.read_csv(copy / "losses.csv")["step"].tolist() == [1, 2, 3, 4, 5, 6]
 
 
@@ -155,6 +156,27 @@ def test_what_differs_from_before_is_said_when_a_training_goes_on(copy, caplog):
         assert "continuing with other settings" not in caplog.text
         train(copy, made_with={"seed": seed, "data.folders": ("a",)})
     assert "continuing with other settings: seed was 0, is 1" in caplog.text and "folders" not in caplog.text
+
+
+def damage(workdir, *steps):
+    for path in (path for step in steps for path in (workdir / "checkpoints" / step).rglob("*")):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(copy, whole, caplog):
+    damage(copy, "4")
+    (copy / "prior.safetensors").unlink()
+    train(copy)
+    assert "checkpoint 4 is unreadable" in caplog.text
+    np.testing.assert_array_equal(delivered(copy)[0], delivered(whole[0])[0])
+
+
+def test_unreadable_checkpoints_alone_are_refused_and_kept(copy):
+    damage(copy, "1", "2", "3", "4")
+    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read with this configuration"):
+        train(copy)
+    assert {p.name for p in (copy / "checkpoints").iterdir()} >= {"1", "2", "3", "4"}
 
 
 def test_another_start_is_taken_from_a_file(tmp_path):

@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import flax.linen as nn
@@ -77,32 +79,44 @@ def assert_same(one, other):
     assert jax.tree.all(jax.tree.map(np.array_equal, parameters(one), parameters(other)))
 
 
-@pytest.mark.parametrize("on_device", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_training_killed_and_resumed_equals_uninterrupted_bit_for_bit(config, packed, tmp_path, on_device):
+@pytest.mark.slow
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_training_stopped_and_resumed_equals_uninterrupted_bit_for_bit(config, packed, tmp_path, number, on_device):
     fields = [f"--config.data.packed={packed}", f"--config.data.on_device={on_device}"]
-    process = run_main(tmp_path / "killed", *fields, "--config.train.steps=1000000")
-    wait_for(tmp_path / "killed" / "checkpoints" / "6", process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    newest = max(int(p.name) for p in (tmp_path / "killed" / "checkpoints").iterdir() if p.name.isdigit())
+    process = run_main(tmp_path / "stopped", *fields, "--config.train.steps=1000000")
+    wait_for(tmp_path / "stopped" / "checkpoints" / "6", process)
+    process.send_signal(number)
+    _, err = process.communicate()
+    newest = max(int(p.name) for p in (tmp_path / "stopped" / "checkpoints").iterdir() if p.name.isdigit())
+    if number == signal.SIGTERM:
+        assert process.returncode == 1 and "Traceback" not in err
+        assert f"stopped by SIGTERM; step {newest} is saved: the same command continues" in err.splitlines()[-1]
     config.data.update({"packed": packed, "on_device": on_device})
     config.train.steps = newest + 3
-    train(config, tmp_path / "killed")
+    train(config, tmp_path / "stopped")
     train(config, tmp_path / "whole")
-    assert_same(tmp_path / "killed", tmp_path / "whole")
+    assert_same(tmp_path / "stopped", tmp_path / "whole")
 
 
-def test_sigterm_saves_says_so_and_the_same_command_continues(config, tmp_path):
-    process = run_main(tmp_path, "--config.train.steps=1000000", "--config.train.keep_checkpoints=1")
-    wait_for(tmp_path / "checkpoints" / "2", process)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate()
-    assert process.returncode == 1 and "Traceback" not in err
-    saved = max(int(p.name) for p in (tmp_path / "checkpoints").iterdir())
-    assert f"stopped by SIGTERM; step {saved} is saved: the same command continues" in err.splitlines()[-1]
-    config.train.steps = saved + 1
-    train(config, tmp_path)
-    assert (tmp_path / "checkpoints" / str(saved + 1)).is_dir()
+def test_sigterm_saves_says_so_and_continues_as_if_uninterrupted(small_network, config, packed, tmp_path):
+    """Bit for bit, from a stream whose position is in the checkpoint."""
+    config.data.update({"packed": packed, "on_device": False})
+    config.train.steps = 1_000_000
+
+    def stop():
+        while not (tmp_path / "stopped" / "checkpoints" / "2").exists():
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGTERM)
+
+    threading.Thread(target=stop, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt, match=r"stopped by SIGTERM; step \d+ is saved: the same command continues"):
+        train(config, tmp_path / "stopped")
+    saved = max(int(p.name) for p in (tmp_path / "stopped" / "checkpoints").iterdir())
+    config.train.steps = saved + 3
+    train(config, tmp_path / "stopped")
+    train(config, tmp_path / "whole")
+    assert_same(tmp_path / "stopped", tmp_path / "whole")
 
 
 def test_nan_stops_with_the_last_good_checkpoint(small_network, config, tmp_path):
@@ -135,17 +149,6 @@ def test_a_full_disk_gets_one_line_and_the_checkpoint_before_stays(small_network
     assert [p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()] == ["2"]
     train(config, tmp_path)
     assert (tmp_path / "checkpoints" / "4").is_dir()
-
-
-def test_unreadable_checkpoints_alone_are_refused_and_kept(small_network, config, tmp_path):
-    config.train.steps = 2
-    train(config, tmp_path)
-    for path in (tmp_path / "checkpoints" / "2").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no checkpoint in .* can be read with this configuration"):
-        train(config, tmp_path)
-    assert (tmp_path / "checkpoints" / "2").is_dir()
 
 
 def test_pictures_and_curves(small_network, config, tmp_path):
@@ -273,10 +276,15 @@ def first_update(params, gradient, **changes):
         **{"optimizer": "adam", "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "clip": 1e9} | changes
     )
     optimizer = optimization.make_optimizer(descent)
-    state = optimizer.init(params)
-    for _ in range(2):  # the second update, as Muon's Adam looks a step ahead (Nesterov)
-        updates, state = optimizer.update(gradient, state, params)
-    return updates
+
+    @jax.jit
+    def second(params, gradient):  # as Muon's Adam looks a step ahead (Nesterov)
+        state = optimizer.init(params)
+        for _ in range(2):
+            updates, state = optimizer.update(gradient, state, params)
+        return updates
+
+    return second(params, gradient)
 
 
 def test_muon_moves_a_kernel_by_an_orthogonal_matrix_and_a_bias_like_adam():

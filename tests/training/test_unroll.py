@@ -41,8 +41,8 @@ def test_an_untrained_network_is_gradient_steps_towards_the_data(modality):
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
-    config = shrink(default.get_config(), tmp_path_factory.mktemp("fast"))
+def config(fast_folder):
+    config = shrink(default.get_config(), fast_folder)
     config.operator.center_fraction = 0.1
     config.unrolled.update({"cascades": 1, "features": 4, "levels": 1})
     config.train.update({"steps": 30, "batch_size": 2, "learning_rate": 3e-3, "warmup": 1, "decay": "none"})

@@ -28,7 +28,9 @@ def test_the_ideal_denoiser_of_any_diffusion_has_the_loss_one(sde):
     images = tau * jax.random.normal(jax.random.key(0), (64, 32, 32, 1))
     prior = Prior(sde, jax.tree_util.Partial(score), (32, 32, 1))
     keys = jax.random.split(jax.random.key(1), 64)
-    found = jax.vmap(lambda key, x: validation_loss.loss_at(key, prior, x, jnp.float32(0.3), tau))(keys, images)
+    found = jax.jit(jax.vmap(lambda key, x: validation_loss.loss_at(key, prior, x, jnp.float32(0.3), tau)))(
+        keys, images
+    )
     assert float(found.mean()) == pytest.approx(1.0, rel=0.03)
 
 
