@@ -9,7 +9,8 @@ from scoreinv.operators.base import LinearOperator, block_mean, simulate
 from scoreinv.scans.masks import read_mask
 from scoreinv.simulation import implants, metal
 from scoreinv.simulation.polychromatic import HounsfieldWindow
-from scoreinv.simulation.scanner import Scanner, Simulated
+from scoreinv.simulation.scanner import Scanner as Scanner
+from scoreinv.simulation.scanner import Simulated as Simulated
 
 
 def _mri_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:

@@ -53,7 +53,7 @@ from scoreinv.samplers.unconditional import unconditional
 from scoreinv.sde import VESDE
 
 # A method and values of the settings that it has no default for.
-SAMPLERS: dict[str, tuple[Callable, dict[str, Any]]] = {
+SAMPLERS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "ald_proximal": (ald_proximal, {"snr": 0.386, "lam": 1.0}),
     "daps": (daps, {}),
     "ddnm": (ddnm, {}),
@@ -95,7 +95,7 @@ BASELINES = {
 }
 
 
-def sampler_settings(method: Callable, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def sampler_settings(method: Callable[..., Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Every setting of a method with its default: bool and int are structure, float is data."""
     parameters = inspect.signature(method).parameters.values()
     settings = {p.name: defaults.get(p.name, p.default) for p in parameters}
@@ -139,7 +139,7 @@ def with_preset(config):
     )
 
 
-def _predictor(config, method: Callable) -> dict[str, Predictor]:
+def _predictor(config, method: Callable[..., Any]) -> dict[str, Predictor]:
     """{"predictor": ...} for a method that takes one, else nothing."""
     takes_one = "predictor" in inspect.signature(method).parameters
     if not config.predictor:
@@ -163,9 +163,9 @@ class Sampler:
     `start` makes of it, so that none of them makes it again.
     """
 
-    method: Callable
-    grid: Callable
-    start: Callable
+    method: Callable[..., Any]
+    grid: Callable[..., Any]
+    start: Callable[..., Any]
     spin: int
     structure: tuple[tuple[str, Any], ...]
 
@@ -180,7 +180,7 @@ class Sampler:
 class Baseline:
     """A classical method with its structure; called like a `Sampler`, but it looks at no prior."""
 
-    method: Callable
+    method: Callable[..., Any]
     structure: tuple[tuple[str, int], ...]
 
     def __call__(self, prior: Prior, settings: Mapping[str, Any]) -> Reconstruct:

@@ -14,7 +14,6 @@ from scoreinv.formats.arrays import Arrays, read_arrays
 from scoreinv.formats.fastmri import is_fastmri, read_fastmri
 from scoreinv.formats.ismrmrd import is_ismrmrd, read_ismrmrd
 from scoreinv.formats.twix import read_twix
-from scoreinv.operators.base import Image
 from scoreinv.scans import kspace_layout
 from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_names import known_names
@@ -24,6 +23,7 @@ from scoreinv.scans.kspace import KSpaceSettings, gridded, kspace_scan, retrospe
 from scoreinv.scans.scan import Scan
 from scoreinv.scans.sinogram import sinogram_scan
 from scoreinv.scans.trajectories import is_noncartesian, noncartesian_scan
+from scoreinv.typing import Image
 
 
 def _kspace_settings(config) -> KSpaceSettings:

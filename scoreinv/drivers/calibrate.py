@@ -147,7 +147,7 @@ def read_case(path: Path) -> coverage.Case:
         return coverage.case(str(file["subject"]), file["truth"], file["image"], file["draws"])
 
 
-def table(reports: dict[str, dict]) -> str:
+def table(reports: dict[str, dict[str, Any]]) -> str:
     """The coverage of every task as Markdown: a row for each group of pixels and nominal level."""
     levels = list(next(iter(reports.values()))["corrected"])
     lines = [

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import flax.traverse_util
 import jax
@@ -48,7 +49,7 @@ def evaluate(config, workdir: Path) -> pd.DataFrame:
     return pd.concat(summaries, ignore_index=True)
 
 
-def parts_of(config, workdir: Path) -> Iterator[tuple]:
+def parts_of(config, workdir: Path) -> Iterator[tuple[Any, ...]]:
     """(configuration, directory) of each part, or the configuration itself."""
     if not config.parts:
         yield config, workdir

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from scoreinv import build
 from scoreinv.build.comparison import choose_slices, fitting_prior, region
-from scoreinv.build.plan import DEFAULT_METHOD, Condition, method_conditions, set_axis
+from scoreinv.build.plan import DEFAULT_METHOD, method_conditions, set_axis
 from scoreinv.drivers.evaluate import settings_of
+from scoreinv.evaluation.condition import Condition
 from scoreinv.evaluation.figures import curves
 from scoreinv.evaluation.rows import claim_settings
 from scoreinv.evaluation.runner import Runner, units_of
@@ -203,7 +204,7 @@ def _opened_study(optuna, path: Path, config, ranges: Ranges):
     return study
 
 
-def _optimize(optuna, study, objective: Callable, config) -> None:
+def _optimize(optuna, study, objective: Callable[..., Any], config) -> None:
     """Runs trials until the study has `tune.trials` of them, over all processes and restarts."""
     finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
 

@@ -1,7 +1,7 @@
 """How often intervals hold the truth: of subjects not looked at, by the size of the spread, and near edges."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -88,7 +88,7 @@ def left_out(cases: Sequence[Case], level: float) -> tuple[list[Bool[np.ndarray,
     return [c.error <= width for c, width in zip(cases, widths, strict=True)], widths
 
 
-def report(cases: Sequence[Case], levels: Sequence[float] = LEVELS) -> dict:
+def report(cases: Sequence[Case], levels: Sequence[float] = LEVELS) -> dict[str, Any]:
     """Every number about intervals of one task; means over subjects.
 
     Args:
@@ -100,7 +100,7 @@ def report(cases: Sequence[Case], levels: Sequence[float] = LEVELS) -> dict:
         "corrected": the same for subjects left out, "half width as drawn" and "half width": {level: median}, "worst
         subject": {level: its coverage corrected}}; groups are all, edges and the classes of spread.
     """
-    found: dict = {"slices": len(cases), "subjects": len(scores(cases))}
+    found: dict[str, Any] = {"slices": len(cases), "subjects": len(scores(cases))}
     found["rank correlation"] = float(np.mean([stats.spearmanr(c.error, c.spread).statistic for c in cases]))
     found |= {name: {} for name in ("as drawn", "corrected", "half width as drawn", "half width", "worst subject")}
     for level in levels:
@@ -115,7 +115,7 @@ def report(cases: Sequence[Case], levels: Sequence[float] = LEVELS) -> dict:
 
 
 def _of_subjects(cases: Sequence[Case], inside: Sequence[np.ndarray]) -> list[float]:
-    pooled: dict[str, list] = {}
+    pooled: dict[str, list[Any]] = {}
     for c, held in zip(cases, inside, strict=True):
         pooled.setdefault(c.subject, []).append(held)
     return [float(np.mean(np.concatenate(parts))) for parts in pooled.values() if sum(map(len, parts))]

@@ -97,7 +97,7 @@ class Runner:
         self.region = region(slices.shape[:2])
         keys = [zlib.crc32("/".join(map(str, name)).encode()) for name in slices.names]
         self._keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(keys, jnp.uint32))
-        self._programs: dict[Any, Callable] = {}
+        self._programs: dict[Any, Callable[..., Any]] = {}
         self._images: dict[tuple[Any, int], tuple[np.ndarray, np.ndarray]] = {}
         self._measured: dict[tuple[str, int], Simulated] = {}
         self.compilations, self.seconds = 0, 0.0
@@ -181,7 +181,7 @@ class Runner:
             made |= {_image_key(*pair): (outcome.mean[i], outcome.std[i]) for i, pair in enumerate(pairs)}
         return [made[_image_key(condition, i)] for i in indices]
 
-    def _program(self, condition: Condition, shared, batch) -> Callable:
+    def _program(self, condition: Condition, shared, batch) -> Callable[..., Any]:
         name = program_of(condition)
         if name not in self._programs:
             self.compilations += 1

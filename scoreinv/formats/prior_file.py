@@ -32,7 +32,7 @@ def save_prior(path: Path, params, metadata: Mapping[str, Any]) -> None:
     write_atomically(path, lambda name: name.write_bytes(safetensors.numpy.save(arrays, text)))
 
 
-def read_prior(path: Path) -> tuple[dict, dict[str, Any]]:
+def read_prior(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Reads a prior file.
 
     Args:

@@ -55,7 +55,7 @@ LEAF = {
 }
 
 
-def import_score_sde(path: str | Path, config: Mapping[str, Any]) -> tuple[NCSNpp, dict]:
+def import_score_sde(path: str | Path, config: Mapping[str, Any]) -> tuple[NCSNpp, dict[str, Any]]:
     """Reads an NCSN++ checkpoint of the published score-based model code (Song et al. 2021, appendix H).
 
     Args:

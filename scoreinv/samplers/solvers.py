@@ -5,7 +5,7 @@ SDE (Karras et al. 2022, eq. 4), so these solvers depend on the SDE only through
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -65,7 +65,7 @@ def on_image(kernel: Kernel):
 
 
 def with_predictor(
-    predictor: Callable, before: Sequence[Kernel], step: Callable, finish: Callable[[Image], Image]
+    predictor: Callable[..., Any], before: Sequence[Kernel], step: Callable[..., Any], finish: Callable[[Image], Image]
 ) -> Iteration:
     """chain(*before, step) as an iteration, where step is a kernel made by `predictor`, with memory if it has one.
 

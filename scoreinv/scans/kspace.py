@@ -11,9 +11,9 @@ from scoreinv.formats.arrays import Arrays, listed
 from scoreinv.formats.export import plain_geometry
 from scoreinv.formats.volume import Geometry
 from scoreinv.operators import mri
-from scoreinv.operators.base import Image
 from scoreinv.scans import coils, kspace_layout, masks, noise
 from scoreinv.scans.scan import Scan, scaled_scan
+from scoreinv.typing import Image
 
 Kspace = Complex[np.ndarray, "_ H W"]
 Samples = Complex[np.ndarray, "_ *samples"]

@@ -172,7 +172,7 @@ def note_settings(workdir: Path, settings: Mapping[str, Any]) -> None:
         write_atomically(path, lambda name: name.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n"))
 
 
-def load_params(path: str, like) -> dict:
+def load_params(path: str, like) -> dict[str, Any]:
     """The parameters of a prior file, to start another training from; ValueError when the network differs."""
     params, _ = read_prior(Path(path))
     shapes = [jax.tree.map(jnp.shape, flax.traverse_util.flatten_dict(tree, sep="/")) for tree in (like, params)]

@@ -157,8 +157,8 @@ def init_state(
 
 
 def make_train_step(
-    loss_fn: Loss, optimizer: optax.GradientTransformation, draw: Callable, ema: float, steps_per_call: int
-) -> Callable:
+    loss_fn: Loss, optimizer: optax.GradientTransformation, draw: Callable[..., Any], ema: float, steps_per_call: int
+) -> Callable[..., Any]:
     """A data-parallel function (state, data, rates) -> state that makes `steps_per_call` updates.
 
     Every random choice is a function of (key, step, device), so a resumed run repeats the one that was not interrupted.
