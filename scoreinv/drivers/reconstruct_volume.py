@@ -259,7 +259,9 @@ def _scores(image: Image, truth: Image) -> dict[str, str]:
     return {name: f"{float(getattr(metrics, name)(image, truth)):.6g}" for name in ("psnr", "ssim")}
 
 
-def _complete(workdir: Path, task: VolumeTask, plan: Sequence[Window], run: Callable[[Window], list]) -> list[dict[str, Any]]:
+def _complete(
+    workdir: Path, task: VolumeTask, plan: Sequence[Window], run: Callable[[Window], list[Any]]
+) -> list[dict[str, Any]]:
     """Every slice's row; what is missing is computed here, or awaited where another process has taken it on."""
     file = ResultFile(workdir / "volume.csv", COLUMNS)
     with file.claims() as claims, tqdm(total=len(task.indices), desc=task.name, unit="slice") as bar:
