@@ -104,7 +104,7 @@ def test_a_dataset_records_what_every_slice_is(config, tmp_path):
     assert "tensorflow" not in sys.modules
     config.data.packed = str(path)
     assert {item.image.shape for item in build.square_slices(config.data, "validation", 8)} == {(8, 8)}
-    with pytest.raises(ValueError, match="'test'; add volumes"):
+    with pytest.raises(ValueError, match="holds no slice of split 'test'; prepare more"):
         build.square_slices(config.data, "test", 8)
     config.data.packed = ""
     with pytest.raises(ValueError, match="holds a dataset already"):
