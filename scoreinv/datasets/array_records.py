@@ -83,10 +83,10 @@ class ArrayRecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True
             splits.setdefault(self._preparation.splits.of(subject), []).append(subject)
         return splits
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         return {split: self._generate_examples(split, subjects) for split, subjects in self._subjects().items()}
 
-    def _generate_examples(self, split, subjects):
+    def _generate_examples(self, split: str, subjects: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
         count = 0
         volumes = [volume for volume in self._volumes if volume.subject in set(subjects)]
         for number, volume in enumerate(tqdm(volumes, desc="preparing volumes", unit="volume")):

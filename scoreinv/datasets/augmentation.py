@@ -34,7 +34,7 @@ class Appearance:
     flip: bool = False
     channels: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.channels not in (1, 2):
             raise ValueError(f"model.num_channels={self.channels}; give 1 (real images) or 2 (real and imaginary part)")
 

@@ -30,7 +30,7 @@ class Pyramid(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=1)
-def _resized(image, shape: tuple[int, int]):
+def _resized(image: Float[Array, "H W"], shape: tuple[int, int]) -> Float[Array, "h w"]:
     resized = jax.image.resize(image, shape, "lanczos3", antialias=True)
     return jnp.clip(resized, 0, 1).astype(jnp.float16)
 
@@ -108,7 +108,9 @@ def draw_view(key: PRNGKeyArray, pyramid: Pyramid, crop: int, views: Views) -> F
     return _interpolated(pyramid, pyramid.offsets[i, level], height_width, (places + 0.5) * scale - 0.5)[..., None]
 
 
-def _interpolated(pyramid: Pyramid, offset, height_width, places):
+def _interpolated(
+    pyramid: Pyramid, offset: Int[Array, ""], height_width: Int[Array, "2"], places: Float[Array, "H W 2"]
+) -> Float[Array, "H W"]:
     """One level at some places [H, W, 2], by cubic convolution, 0 outside."""
     whole = jnp.floor(places)
     weights = _keys(places - whole)
@@ -125,7 +127,7 @@ def _interpolated(pyramid: Pyramid, offset, height_width, places):
     return jnp.clip(total, 0, 1)
 
 
-def _keys(f):
+def _keys(f: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], ...]:
     """The four weights of cubic convolution with a = -1/2 (Keys 1981, eq. 15) at the fractions f."""
     return (
         ((-0.5 * f + 1.0) * f - 0.5) * f,

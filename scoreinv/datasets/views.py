@@ -1,6 +1,7 @@
 """Square views of a slice: as it is, or turned, zoomed and recoloured for training."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,7 @@ class Views:
     rotation: float = 0.0
     native: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.zoom[0] > self.zoom[1]:
             raise ValueError(f"data.zoom={self.zoom}; give the smallest field of view first, then the largest")
 
@@ -57,7 +58,9 @@ def random_view(
     return native_view(image, views.size, shift) if native else view(image, views.size, fraction, angle, shift)
 
 
-def native_view(image: Float[np.ndarray, "H W"], size: int, shift=(0.0, 0.0)) -> Float[np.ndarray, "size size"]:
+def native_view(
+    image: Float[np.ndarray, "H W"], size: int, shift: Sequence[float] | np.ndarray = (0.0, 0.0)
+) -> Float[np.ndarray, "size size"]:
     """A square view of a slice at its own pixels, which are copied; 0 beyond its border.
 
     Args:
@@ -72,7 +75,11 @@ def native_view(image: Float[np.ndarray, "H W"], size: int, shift=(0.0, 0.0)) ->
 
 
 def view(
-    image: Float[np.ndarray, "H W"], size: int, fraction: float = 1.0, angle: float = 0.0, shift=(0.0, 0.0)
+    image: Float[np.ndarray, "H W"],
+    size: int,
+    fraction: float = 1.0,
+    angle: float = 0.0,
+    shift: Sequence[float] | np.ndarray = (0.0, 0.0),
 ) -> Float[np.ndarray, "size size"]:
     """A square view of a slice, resampled with an antialiasing Gaussian.
 
