@@ -22,7 +22,8 @@ TRUTH = image(SIDE)[..., 0]
 TURN, HALF = 2 * np.pi * np.arange(VIEWS) / VIEWS, np.pi * np.arange(VIEWS) / VIEWS
 NEAR, FAR, PITCH = 150.0, 260.0, 1.8
 PAGE = Path(__file__).parents[2] / "docs" / "ct-geometry.md"
-EXAMPLES = dict(re.findall(r"^\*\*(.+?)\*\*.*?```python\n(.*?)```", PAGE.read_text(), re.M | re.S))
+SECTION = PAGE.read_text().split("## From other packages")[1]
+EXAMPLES = dict(re.findall(r"^\*\*(.+?)\*\*.*?```python\n(.*?)```", SECTION, re.M | re.S))
 
 
 def project(kind, geometry):
