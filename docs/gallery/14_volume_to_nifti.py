@@ -50,8 +50,9 @@ print(written.name, nibabel.load(written).shape, "first voxel, mm:", np.round(he
 np.testing.assert_allclose(there, here, atol=1e-3)
 
 # %%
-# Every second slice, from below upwards. Each is reconstructed by itself: `volume.coupling` of the
-# command pulls neighbours together.
+# Every second slice, from below upwards. The ventricles and the outer folds come back in each, the
+# finest folds in none. Each is reconstructed by itself: `volume.coupling` of the command pulls
+# neighbours together.
 figure, axes = plt.subplots(2, 5, figsize=(13, 4.4), layout="constrained")
 for row, (name, block) in enumerate({"truth": truth[first : first + 10], "scoreinv": slices}.items()):
     for axis, number in zip(axes[row], range(0, 10, 2), strict=True):
