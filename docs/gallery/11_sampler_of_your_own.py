@@ -34,7 +34,8 @@ def mine(prior, *, times, lam=1.0, eta=1.0, start=zero_start):
 # %%
 # Complex images of N(0.5, 0.2^2) in each pixel, of which every other column of k-space is measured
 # without noise: what is measured is known exactly, and all else keeps the width of the prior, so
-# each pixel's variance is halved.
+# each pixel's variance is halved. Steps of finite length cost some of the width; more of them cost
+# less.
 sde = VESDE(0.01, 10.0)
 gaussian = scoreinv.Prior(sde, lambda x, t: (0.5 - x) / (0.2**2 + sde.marginal_prob(t)[1] ** 2), (8, 8, 2))
 operator = scoreinv.LinearOperator(jnp.arange(8)[None] % 2, scoreinv.FourierTransform(channels=2))
