@@ -62,8 +62,11 @@ def fitting_mask(mask: Num[np.ndarray, "..."] | Bool[np.ndarray, "..."], measure
         )
     disagreement = {name: _disagreement(reading, measured) for name, reading in readings.items()}
     name = min(disagreement, key=lambda n: disagreement[n])  # of equals the first, which is as documented
-    if disagreement[name][0] > AGREED:  # no guess that is not well supported
-        name = next(iter(readings))
+    documented, (unlikely, _, left_out) = next(iter(readings)), disagreement[name]
+    # Zero-filled k-space has zeros where lines were measured; a mask that leaves most of the data out is none of it.
+    all_data = unlikely < 1 and not left_out and disagreement[documented][2] > 0.5
+    if unlikely > AGREED and not all_data:  # no guess that is not well supported
+        name = documented
     marked_zeros, left_out = disagreement[name][1:]
     if marked_zeros > 0.5:
         raise ValueError(

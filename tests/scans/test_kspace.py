@@ -213,3 +213,12 @@ def test_given_sensitivities_are_prewhitened_with_the_data():
 )
 def test_a_part_of_k_space_is_recognised(mask, words):
     assert words in "; ".join(scan_of({"kspace": measured(mask)}).notes)
+
+
+def test_a_mask_in_fft_order_marks_lines_that_were_zero_filled():
+    mask = lines(SHAPE[1] + 16)
+    inside = (measured(mask[8:-8][None]), ((4, 4), (8, 8)))
+    scan = kspace_scan("scan", {"kspace": np.pad(*inside), "mask": shift(mask)}, KSpaceSettings())
+    notes = "; ".join(scan.notes)
+    assert "read as FFT order" in notes and "exact zeros and count as not measured" in notes
+    np.testing.assert_array_equal(np.asarray(scan.measurement.operator.mask)[:, 8:-8][4:-4].any(0), mask[8:-8] > 0)
