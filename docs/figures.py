@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 DOCS = Path(__file__).parent
 # The page -> the example whose last figure it shows.
 FIGURES = {
-    "your-data": "06_counts_to_hounsfield",
     "methods": "08_methods_at_equal_calls",
     "trust": "05_where_not_to_trust",
     "extend": "11_sampler_of_your_own",
