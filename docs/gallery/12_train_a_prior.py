@@ -24,7 +24,7 @@ from scoreinv.simulation.phantoms import random_ellipses
 config = default_config()
 config.data.update({"source": "phantom", "phantoms": 48, "packed_size": 64, "size": 32, "crop": 32, "zoom": (0.9, 1.1)})
 config.model.update({"nf": 32, "ch_mult": (1, 1), "patch_size": 2})
-config.train.update({"steps": 400, "learning_rate": 3e-3, "checkpoint_every": 100, "sample_every": 0})
+config.train.update({"steps": 300, "learning_rate": 3e-3, "checkpoint_every": 100, "sample_every": 0})
 folder = Path(mkdtemp())
 train(config, folder)
 
