@@ -46,9 +46,9 @@ images = {
 }
 
 # %%
-# Dark bands run between the screws in the uncorrected image. Interpolating the sinogram across the
-# trace blurs what lies about them, and the prior restores the vertebra's edge. Scores leave the
-# metal itself, shown white, out.
+# Bands run from the screws in the uncorrected image. Interpolating the sinogram across the trace blurs what lies
+# about them, and the prior restores the vertebra's edge. The arch of bone that the screws pierce stays lost to all.
+# Scores leave the metal itself, shown white, out.
 figure, axes = plt.subplots(1, 5, figsize=(13, 2.8), layout="constrained")
 for axis, (name, shown) in zip(axes, {"truth": scan.truth, **images}.items(), strict=True):
     axis.imshow(insert_metal(shown, scan.metal)[..., 0], cmap="gray", vmin=0.35, vmax=0.75)

@@ -42,9 +42,8 @@ weights = {
 print(f"{len(images) + len(weights)} reconstructions, {traces} trace")
 
 # %%
-# What the prior is worth depends on how much is missing: little at twice, most where half of the
-# detail can be guessed from the rest, and nothing brings back what neither the scan nor the prior
-# knows.
+# Both curves fall together, the prior's above. At 12x a sharp outline with little inside is left: nothing brings
+# back what neither the scan nor the prior knows.
 scores = [[scoreinv.psnr(x, image) for x in pair] for pair in images.values()]
 figure, axes = plt.subplots(1, 4, figsize=(13, 2.8), layout="constrained")
 for line, name in zip(zip(*scores, strict=True), ("TV", "scoreinv"), strict=True):
