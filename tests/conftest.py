@@ -8,6 +8,7 @@ import signal
 import tempfile
 
 import pytest
+from absl import logging
 from jaxtyping import install_import_hook
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -37,6 +38,14 @@ def pytest_configure(config):
 def pytest_collection_finish():
     """What the tests' modules have loaded stays: collections of garbage need not go through it."""
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def verbosity():
+    """A command that a test runs may change how much is logged; the next test finds it as it was."""
+    before = logging.get_verbosity()
+    yield
+    logging.set_verbosity(before)
 
 
 @pytest.fixture(scope="session")
