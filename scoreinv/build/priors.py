@@ -207,10 +207,11 @@ def prior_path(name_or_path: str) -> Path:
     return bundled[name_or_path]
 
 
-# How a prior of real images serves complex ones. The standard deviation of what is left of the phase: measured.
+# How a prior of real images serves complex ones. The standard deviation of what is left of the phase, and the reach of
+# the smoothing: measured (experiments/real_mri).
 COMPLEX_PRIORS: dict[str, Callable[[Prior], Prior]] = {
     "channelwise": partial(channelwise, channels=2),
-    "phase": lambda prior: phase_following(nearly_real(prior, 0.02)),
+    "phase": lambda prior: phase_following(nearly_real(prior, 0.02), 8.0),
 }
 
 
