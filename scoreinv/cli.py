@@ -157,8 +157,7 @@ def parse_flags(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(with_configuration(argv))
         if fields_flag.value:
-            print(help_text())
-            sys.exit()
+            print_fields()
         config_flag.value.keys()  # a file that cannot be loaded raises here
         return rest
     except flags.Error as error:
@@ -167,6 +166,15 @@ def parse_flags(argv: list[str]) -> list[str]:
         what = " ".join([*(a for a in argv if a.startswith("--config.")), f"({type(error).__name__}: {error})"])
         line = f"cannot apply the configuration {' '.join(what.split())}; --help-fields lists the fields"
         sys.exit(f"error: {shortened(line, LONGEST_LINE)}")
+
+
+def print_fields() -> NoReturn:
+    """Prints every field and ends; with status 0 too where the reader, as `head`, has seen enough."""
+    try:
+        print(help_text(), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit()
 
 
 def with_configuration(argv: list[str]) -> list[str]:

@@ -114,3 +114,11 @@ def test_an_interrupt_that_python_drops_comes_again():
     finally:
         signal.signal(signal.SIGTERM, before[0])
         sys.unraisablehook, threading.excepthook = before[1:]
+
+
+def test_a_reader_that_has_seen_enough_of_the_fields_is_no_mistake():
+    command = [sys.executable, str(ROOT / "main.py"), "--help-fields"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert (process.wait(60), process.stderr.read()) == (0, "")
