@@ -108,11 +108,12 @@ def reconstruct(
     scene = fitted, scan.measurement, seed
     made = draw(config.sampler, *scene, progress)
     posterior, seconds = draw_posterior(config, *scene, progress)
-    made = with_doubts(made, scan.measurement, posterior, config.interval, correction)
+    limits = config.interval
+    made = with_doubts(made, scan.measurement, posterior, limits.level, limits.contrast, correction)
     made = with_open_fraction(draw_keys(seed, 1, PATTERNS)[0], made, scan.measurement, config.interval.scales)
     if made.interval is not None:
         logging.info("%s; %d network calls, %.1f s", made.interval.about, posterior_calls(config), seconds)
-    if line := doubt(made, config.interval):
+    if line := doubt(made, limits.contrast, limits.area):
         logging.warning("%s", f"{scan.name}: {line}" if scan.name else line)
     return made.in_unit_of(scan)
 

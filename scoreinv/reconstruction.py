@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
-from ml_collections import ConfigDict
 
 from scoreinv.evaluation import intervals, trust
 from scoreinv.evaluation.conformal import Correction
@@ -128,7 +127,8 @@ def with_doubts(
     made: Reconstruction,
     measurement: Measurement,
     posterior: Images | None,
-    section: ConfigDict,
+    level: float,
+    threshold: float,
     correction: Correction | None = None,
 ) -> Reconstruction:
     """A reconstruction in [0, 1] with the interval about it and what of it rests on the prior.
@@ -137,12 +137,13 @@ def with_doubts(
         made: the reconstruction.
         measurement: what it was made from.
         posterior: draws of the posterior [K, H, W, C] that the interval rests on; None: there is no interval.
-        section: `config.interval`.
+        level: probability that the interval is meant to hold.
+        threshold: contrast from which a pixel rests on the prior, in the unit of the image.
         correction: of the interval.
     """
     contrast = _filled_in(measurement, made.image)
-    flagged = trust.flag(contrast, object_region(made.image), section.contrast)
-    found = None if posterior is None else intervals.interval(shown(posterior), section.level, correction)
+    flagged = trust.flag(contrast, object_region(made.image), threshold)
+    found = None if posterior is None else intervals.interval(shown(posterior), level, correction)
     return replace(made, interval=found, contrast=contrast, on_prior=flagged.region)
 
 
@@ -159,12 +160,17 @@ _filled_in = jax.jit(trust.filled_in)
 _open_fraction = jax.jit(trust.open_fraction)
 
 
-def doubt(made: Reconstruction, section: ConfigDict) -> str:
-    """One line where a large region of an image in [0, 1] rests on the prior, else nothing."""
+def doubt(made: Reconstruction, threshold: float, area: int) -> str:
+    """One line where more than `area` connected pixels of an image in [0, 1] rest on the prior, else nothing.
+
+    Args:
+        made: the reconstruction, with its contrast.
+        threshold: as in `with_doubts`.
+        area: pixels.
+    """
     if made.contrast is None:
         return ""
-    flagged = trust.flag(made.contrast, object_region(made.image), section.contrast)
-    return trust.warning(flagged, section.contrast, section.area)
+    return trust.warning(trust.flag(made.contrast, object_region(made.image), threshold), threshold, area)
 
 
 def planes(made: Reconstruction, phase: bool = False, scales: Sequence[float] = ()) -> dict[str, np.ndarray]:

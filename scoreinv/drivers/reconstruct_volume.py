@@ -232,7 +232,8 @@ def _doubted(config, task: VolumeTask, prior: Prior, drawn: Drawn, correction: C
     """The same with an interval and what of it rests on the prior."""
     seed = _seed(config, task, drawn.position)
     posterior, seconds = api.draw_posterior(config, prior, drawn.measurement, seed)
-    made = with_doubts(drawn.made, drawn.measurement, posterior, config.interval, correction)
+    limits = config.interval
+    made = with_doubts(drawn.made, drawn.measurement, posterior, limits.level, limits.contrast, correction)
     key = api.draw_keys(seed, 1, api.PATTERNS)[0]
     made = with_open_fraction(key, made, drawn.measurement, config.interval.scales)
     calls = made.network_calls + api.posterior_calls(config)
