@@ -30,7 +30,7 @@ def test_fast_form_makes_the_table_and_continues(tmp_path, capsys):
     (tmp_path / "table.md").unlink()
     main(arguments)
     assert (tmp_path / "evaluate.csv").read_text() == before
-    assert "scoreinv" in (tmp_path / "table.md").read_text() and "above li" in capsys.readouterr().out
+    assert "scoreinv" in (tmp_path / "table.md").read_text() and "PSNR, dB over tv" in capsys.readouterr().out
 
 
 def test_a_missing_folder_ends_with_one_line(tmp_path):
