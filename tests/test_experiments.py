@@ -138,6 +138,21 @@ def test_calibration_in_its_fast_form(tmp_path, capsys):
         calibration.main([])
 
 
+@pytest.mark.slow
+def test_the_frontier_of_coverage_in_its_fast_form_continues(tmp_path):
+    from experiments.calibration import frontier
+
+    arguments = ["--fast", "--slices=1", f"--workdir={tmp_path}"]
+    frontier.main(arguments)
+    before = (tmp_path / "frontier.csv").read_text()
+    rows = list(csv.DictReader(before.splitlines()))
+    assert [row["method"] for row in rows] == list(frontier.METHODS)[:3] and {row["calls"] for row in rows} == {"5"}
+    assert all(np.isfinite(float(row["psnr"])) and 0 <= float(row["coverage"]) <= 1 for row in rows)
+    assert (tmp_path / "frontier.png").stat().st_size > 10000
+    frontier.main(arguments)
+    assert (tmp_path / "frontier.csv").read_text() == before
+
+
 def test_the_real_scans_table_has_the_best_weight_of_each_method(tmp_path):
     from experiments.real_mri.__main__ import COLUMNS, best, read_rows, table
 

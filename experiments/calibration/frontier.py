@@ -1,6 +1,7 @@
 """Quality and coverage against network calls: which method's draws hold the truth, and what that costs.
 
 python -m experiments.calibration.frontier --mri=brain.npz --slices=2
+python -m experiments.calibration.frontier --fast        # phantoms, three methods; its figures mean nothing
 
 4x MRI of validation subjects. For each method and number of calls a draw: PSNR of the mean of four draws, and how often
 their own 90 % interval (Student's) holds the truth inside the object. Writes frontier.csv and frontier.png; rows that
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.fast import shrink
 from experiments.frontier.small import METHODS as FRONTIER
 from experiments.frontier.small import paper
 from experiments.small import brain
@@ -40,8 +42,8 @@ CALLS, DRAWS, LEVEL = (10, 40, 160), 4, 0.9
 COLUMNS = ("method", "calls", "slice", "psnr", "coverage")
 
 
-def programs(config):
-    """(method, calls) -> (key, image) -> (truth, draws)."""
+def programs(config, methods, calls_of_each):
+    """Yields ((method, calls), function (key, image) -> (truth, draws))."""
     shape = (config.data.size, config.data.size, 1)
     prior = fitting_prior(config, shape)
     (_, operator), *_ = build.operators(config.operator, shape, jax.random.key(config.seed))
@@ -55,8 +57,8 @@ def programs(config):
         draws = draw(make(prior, settings), key, measurement, DRAWS, DRAWS)
         return block_mean(image, config.operator.oversample), draws
 
-    for method in METHODS:
-        for calls in CALLS:
+    for method in methods:
+        for calls in calls_of_each:
             section = with_method(config, method).sampler
             section.calls = calls
             make, settings = build.sampler(section, blank)
@@ -66,17 +68,24 @@ def programs(config):
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mri", required=True, help="a packed file of --mode=prepare")
+    parser.add_argument("--mri", default="", help="a packed file of --mode=prepare")
     parser.add_argument("--slices", type=int, default=2, help="of validation subjects")
+    parser.add_argument("--fast", action="store_true", help="phantoms and an untrained network: seconds, no meaning")
     parser.add_argument("--workdir", type=Path, default=Path("runs/calibration-frontier"))
     options = parser.parse_args(argv)
     config = brain()
     config.operator.acceleration, config.data.packed = (4.0,), options.mri
     config.methods.update(METHODS)
+    methods, calls_of_each = tuple(METHODS), CALLS
+    if options.fast:
+        shrink(config, options.workdir / "fast")
+        methods, calls_of_each = methods[:3], (5,)
+    elif not options.mri:
+        parser.error("--mri is missing: a packed file of slices; or --fast, for phantoms")
     slices = choose_slices(config, "validation", options.slices)
     path = options.workdir / "frontier.csv"
     rows = list(csv.DictReader(path.open())) if path.exists() else []
-    for (method, calls), run in programs(config):
+    for (method, calls), run in programs(config, methods, calls_of_each):
         for i, image in enumerate(slices.images):
             place = {"method": method, "calls": str(calls), "slice": str(i)}
             if any(place.items() <= row.items() for row in rows):
