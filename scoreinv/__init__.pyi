@@ -9,7 +9,8 @@ from .datasets.examples import brain_mri, head_ct
 from .evaluation.metrics import psnr, rmse, ssim
 from .operators.base import LinearOperator, Measurement, simulate
 from .operators.ct import radon_transform, sparse_view_mask, uniform_angles
-from .operators.mri import FourierTransform, SenseTransform, equispaced_mask, random_mask, variable_density_mask
+from .operators.mri import FourierTransform, SenseTransform
+from .operators.mri_masks import equispaced_mask, random_mask, variable_density_mask
 from .prior import Prior
 from .reconstruction import Reconstruction, save
 from .samplers.ddnm import ddnm

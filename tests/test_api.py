@@ -13,7 +13,8 @@ import pytest
 
 import scoreinv
 from scoreinv.evaluation.conformal import Correction, save
-from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 from scoreinv.prior import Prior
 from scoreinv.scans.scan import Scan
 from scoreinv.sde import VESDE

@@ -12,7 +12,8 @@ from experiments.peers import __main__ as peers
 from experiments.peers import deepinv_methods as wrapped
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
-from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 from scoreinv.prior import Prior
 from scoreinv.sde import VESDE
 

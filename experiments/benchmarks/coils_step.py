@@ -15,7 +15,8 @@ from configs import mri_demo
 from scoreinv import build
 from scoreinv.build.tasks import fitted_prior
 from scoreinv.operators.base import LinearOperator, simulate
-from scoreinv.operators.mri import SenseTransform, equispaced_mask
+from scoreinv.operators.mri import SenseTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 from scoreinv.samplers.data_terms import data_step
 
 

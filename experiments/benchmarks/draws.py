@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from configs import ct_demo, mri_demo
 from scoreinv import build
 from scoreinv.baselines.tv import tv, tv_start
-from scoreinv.operators import ct, mri
+from scoreinv.operators import ct, mri, mri_masks
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.simulation.phantoms import random_ellipses
 
@@ -41,7 +41,7 @@ def coil_maps(side):
 
 def operators(side):
     """{name: (configuration, operator, noise)} of the measurements."""
-    lines = mri.equispaced_mask((side, side), 4, 0.04)
+    lines = mri_masks.equispaced_mask((side, side), 4, 0.04)
     views = 23 * side // 128
     return {
         "MRI 4x, 1 coil": (mri_demo, LinearOperator(lines, mri.FourierTransform()), 0.03),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scoreinv.models.ncsnpp import NCSNpp
-from scoreinv.operators import ct, mri
+from scoreinv.operators import ct, mri, mri_masks
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.prior import Prior
 from scoreinv.samplers.conditioning import proximal
@@ -27,7 +27,7 @@ from scoreinv.sde import VESDE
 def operators(side):
     """The measurements of the paper: 8x Cartesian MRI and 23-view CT."""
     return {
-        "MRI 8x": LinearOperator(mri.equispaced_mask((side, side), 8, 0.04), mri.FourierTransform()),
+        "MRI 8x": LinearOperator(mri_masks.equispaced_mask((side, side), 8, 0.04), mri.FourierTransform()),
         "CT 23 views": LinearOperator(jnp.ones((23, 1)), ct.radon_transform(ct.uniform_angles(23), (side, side))),
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from scoreinv.build.ct_operators import ct_operators
 from scoreinv.build.names import choose
-from scoreinv.operators import mri
+from scoreinv.operators import mri, mri_masks
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
 from scoreinv.scans.masks import read_mask
 from scoreinv.simulation import implants, metal
@@ -15,10 +15,10 @@ from scoreinv.simulation.scanner import Simulated as Simulated
 
 def _mri_operators(config, shape, key, shared) -> list[tuple[str, LinearOperator]]:
     masks = {
-        "equispaced": lambda r: mri.equispaced_mask(shape[:2], r, config.center_fraction),
+        "equispaced": lambda r: mri_masks.equispaced_mask(shape[:2], r, config.center_fraction),
         "radial": lambda r: _diameters(shape[:2], r),
-        "random": lambda r: mri.random_mask(key, shape[:2], r, config.center_fraction),
-        "variable_density": lambda r: mri.variable_density_mask(key, shape[:2], r, config.center_fraction),
+        "random": lambda r: mri_masks.random_mask(key, shape[:2], r, config.center_fraction),
+        "variable_density": lambda r: mri_masks.variable_density_mask(key, shape[:2], r, config.center_fraction),
     }
     transform = mri.FourierTransform(shape[2])
     if config.mask.endswith(".npy"):
@@ -31,7 +31,7 @@ def _diameters(shape: tuple[int, int], acceleration: float):
     """As many diameters of k-space as Cartesian lines would be measured."""
     if not 1 <= acceleration <= shape[1]:
         raise ValueError(f"acceleration {acceleration:g} of {shape[1]} lines; give 1 to {shape[1]}")
-    return mri.radial_mask(shape, round(shape[1] / acceleration))
+    return mri_masks.radial_mask(shape, round(shape[1] / acceleration))
 
 
 # `operator.metal` of images that hold metal already.

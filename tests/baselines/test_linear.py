@@ -13,7 +13,8 @@ from scoreinv.baselines.fbp_hann import fbp_hann
 from scoreinv.baselines.sirt import sirt
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
-from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 
 KEY = jax.random.key(0)
 SIMULATE = jax.jit(simulate)

@@ -9,7 +9,7 @@ from scoreinv import build
 from scoreinv.build.plan import method_conditions, point_conditions, points, with_method
 from scoreinv.evaluation.runner import pairs_per_call, program_of, units_of
 from scoreinv.evaluation.subset import spread
-from scoreinv.operators.mri import radial_mask
+from scoreinv.operators.mri_masks import radial_mask
 
 SHAPE = (16, 16, 1)
 

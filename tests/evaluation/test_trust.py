@@ -12,7 +12,8 @@ from scoreinv.evaluation.trust import flag, warning
 from scoreinv.evaluation.uncertainty import object_region
 from scoreinv.operators.base import LinearOperator, Measurement, simulate
 from scoreinv.operators.ct import radon_transform
-from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 
 SIDE = 48
 left_open, filled_in = jax.jit(trust.left_open, static_argnames="signal_std"), jax.jit(trust.filled_in)

@@ -8,7 +8,8 @@ import pytest
 from scoreinv.operators.base import LinearOperator, block_mean, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
 from scoreinv.operators.fan import fan_transform
-from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 from scoreinv.simulation.phantoms import ellipses, smooth_blobs
 
 SIDE = 128

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scoreinv.operators import ct, mri
+from scoreinv.operators import ct, mri, mri_masks
 from scoreinv.operators.base import (
     LinearOperator,
     Measurement,
@@ -57,7 +57,7 @@ def test_preconditioner_speeds_up_and_does_not_move_the_solution():
 @pytest.mark.parametrize("size", [0.1, 10.0, 1000.0])
 def test_conjugate_gradient_stays_where_it_converged_on_a_singular_operator(size):
     # The rounding error of the residual has a part in the null space, along which a naive step is unbounded.
-    operator = LinearOperator(mri.equispaced_mask((16, 16), 4, 0.06), mri.FourierTransform(1))
+    operator = LinearOperator(mri_masks.equispaced_mask((16, 16), 4, 0.06), mri.FourierTransform(1))
     truth = jnp.asarray(gaussian(0, 16, 16, 1).real, jnp.float32)
     start = size * jnp.asarray(gaussian(1, 16, 16, 1).real, jnp.float32)
 
@@ -117,7 +117,7 @@ def test_inner_product_of_complex_arrays_is_real():
 @pytest.mark.parametrize(
     "operator",
     [
-        LinearOperator(mri.equispaced_mask((8, 6), 2, 0.2), mri.FourierTransform(2)),
+        LinearOperator(mri_masks.equispaced_mask((8, 6), 2, 0.2), mri.FourierTransform(2)),
         LinearOperator(ct.sparse_view_mask(9, 3), ct.radon_transform(ct.uniform_angles(9), (8, 6))),
     ],
     ids=["complex", "real"],

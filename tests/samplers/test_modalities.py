@@ -9,7 +9,8 @@ from methods import METHODS
 
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
-from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 from scoreinv.prior import channelwise
 from scoreinv.samplers.times import geometric_times
 from scoreinv.sde import VESDE

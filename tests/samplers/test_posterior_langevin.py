@@ -18,7 +18,8 @@ from scipy import stats
 
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
-from scoreinv.operators.mri import FourierTransform, SenseTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform, SenseTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 from scoreinv.prior import channelwise
 from scoreinv.samplers.posterior_langevin import posterior_langevin
 from scoreinv.samplers.times import geometric_times

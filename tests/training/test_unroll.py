@@ -13,7 +13,8 @@ from scoreinv.drivers.unroll import unroll
 from scoreinv.models.unrolled import UnrolledNetwork
 from scoreinv.operators.base import LinearOperator, simulate
 from scoreinv.operators.ct import radon_transform, uniform_angles
-from scoreinv.operators.mri import FourierTransform, equispaced_mask
+from scoreinv.operators.mri import FourierTransform
+from scoreinv.operators.mri_masks import equispaced_mask
 
 OPERATORS = {
     "mri": LinearOperator(equispaced_mask((16, 16), 2, 0.1), FourierTransform()),
