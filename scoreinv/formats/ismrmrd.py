@@ -7,6 +7,7 @@ import numpy as np
 
 from scoreinv.formats.guard import FileError, check_bytes, check_file, reading, shown
 from scoreinv.formats.hdf5 import open_hdf5
+from scoreinv.formats.placement import placed
 
 ISMRMRD = "an ISMRMRD file"
 Arrays = dict[str, np.ndarray]
@@ -89,21 +90,14 @@ def _sorted(readouts: list[Any], encoding: Any, path: Path) -> Arrays:
     grid = _on_grid(imaging, reference, encoding, path)
     if encoded.matrixSize.z > 1:
         return arrays | {"kspace_3d": np.moveaxis(grid, 3, -1)}
-    return arrays | {"kspace": grid[:, :, :, 0]} | _affine(imaging, arrays["spacing"], arrays["matrix"])
-
-
-def _affine(imaging: list[Any], spacing: np.ndarray, matrix: np.ndarray) -> Arrays:
-    """The place of slices in the patient; nothing where readouts do not say it (ISMRMRD's axes are DICOM's, LPS)."""
-    head = [next((r for r in imaging if r.idx.slice == s), imaging[0]) for s in (0, 1)]
-    directions = [np.array(getattr(head[0], name), float) for name in ("slice_dir", "read_dir", "phase_dir")]
-    if any(abs(np.linalg.norm(direction) - 1) > 0.01 for direction in directions):
-        return {}
-    first, second = (np.array(one.position, float) for one in head)
-    step = second - first if np.linalg.norm(second - first) > 1e-3 else directions[0] * spacing[2]
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = step, directions[1] * spacing[0], directions[2] * spacing[1]
-    affine[:3, 3] = first - affine[:3, 1:3] @ (matrix // 2)  # the position is that of the middle
-    return {"affine": np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine}
+    kspace, head = grid[:, :, :, 0], imaging[0]
+    directions = np.array([head.slice_dir, head.read_dir, head.phase_dir], float)
+    if np.any(np.abs(np.linalg.norm(directions, axis=1) - 1) > 0.01):  # readouts do not say how they lie
+        return arrays | {"kspace": kspace}
+    heads = (next((r for r in imaging if r.idx.slice == number), head) for number in range(kspace.shape[2]))
+    positions = np.array([one.position for one in heads], float)
+    order, affine = placed(positions, directions, arrays["spacing"], arrays["matrix"])
+    return arrays | {"kspace": kspace[:, :, order], "affine": affine}
 
 
 def _per_pixel(positions: np.ndarray, matrix: Any) -> np.ndarray:

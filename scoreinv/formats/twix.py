@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from scoreinv.formats.guard import FileError, check_bytes, check_file, reading, shown
+from scoreinv.formats.placement import placed
 
 TWIX = "a Siemens twix file"
 Arrays = dict[str, np.ndarray]
@@ -23,7 +25,8 @@ def read_twix(path: str | Path) -> Arrays:
         `kspace` [echoes, repetitions, slices, coils, readout, lines], of 3-D encoding `kspace_3d` [echoes, repetitions,
         slabs, coils, readout, lines, partitions], averages as their mean, reference lines where imaging left lines out;
         `noise` [coils, samples] of an adjustment with as many coils; `matrix` (rows, columns) without readout
-        oversampling; `spacing` along readout, lines and, of 3-D encoding, partitions in mm.
+        oversampling; `spacing` along readout, lines and slices or partitions in mm; `affine` [4, 4], from (slice,
+        readout, line) to mm to the patient's right, anterior and superior, of 2-D encoding.
 
     Raises:
         ValueError: missing, damaged or too large, twixtools is not installed, or no image in it.
@@ -35,7 +38,8 @@ def read_twix(path: str | Path) -> Arrays:
         raise FileError(f"reading {shown(path)} needs twixtools; install it: pip install 'scoreinv[raw]'") from error
     with reading(path, TWIX):
         check_bytes((path.stat().st_size,), np.uint8, path)
-        measurements = twixtools.map_twix(twixtools.read_twix(str(path), verbose=False))
+        read = twixtools.read_twix(str(path), verbose=False)
+        measurements = twixtools.map_twix(read)
         if "image" not in measurements[-1]:
             raise FileError(f"{shown(path)} holds no image; give the scan itself")
         found = measurements[-1]
@@ -45,8 +49,11 @@ def read_twix(path: str | Path) -> Arrays:
         oversampling = float(found["hdr"]["Dicom"].get("flReadoutOSFactor") or 1)
         rows, columns = round(kspace.shape[-2] / oversampling), kspace.shape[-1]
         partitions = kspace.shape[3]
-        named = {"kspace": kspace[:, :, :, 0]} if partitions == 1 else {"kspace_3d": np.moveaxis(kspace, 3, -1)}
-        arrays = named | {"matrix": np.array([rows, columns])} | _spacing(found["hdr"], rows, columns, partitions)
+        arrays = {"matrix": np.array([rows, columns])} | _spacing(found["hdr"], rows, columns, partitions)
+        if partitions == 1:
+            arrays |= _in_space(kspace[:, :, :, 0], read[-1]["mdb"], arrays)
+        else:
+            arrays["kspace_3d"] = np.moveaxis(kspace, 3, -1)
         for noise in (_noise(m, found) for m in measurements if "noise" in m):
             if len(noise) == kspace.shape[4]:
                 arrays["noise"] = noise
@@ -86,11 +93,34 @@ def _noise(measurement: Any, imaging: Any) -> np.ndarray:
     return (data[:, np.any(data != 0, 0)] * np.sqrt(dwell[0] / dwell[1])).astype(np.complex64)
 
 
+def _in_space(kspace: np.ndarray, readouts: list[Any], arrays: Arrays) -> Arrays:
+    """`kspace` with its slices in the order in which they lie, and `affine` where readouts say how they lie."""
+    first: dict[int, Any] = {}
+    for one in readouts:
+        if one.is_image_scan():
+            first.setdefault(int(one.mdh.Counter.Sli), one.mdh.SliceData)
+    if "spacing" not in arrays or set(first) != set(range(kspace.shape[2])):
+        return {"kspace": kspace}
+    quaternion = np.array(first[0].Quaternion, float)
+    if abs(np.linalg.norm(quaternion) - 1) > 0.01:
+        return {"kspace": kspace}
+    # Scalar first; the columns of its matrix are phase encoding, readout and normal, in DICOM's axes. The image by the
+    # inverse Fourier transform counts against the first two, as twixtools has it and an ACR phantom shows.
+    phase, read, normal = Rotation.from_quat(np.roll(quaternion, -1)).as_matrix().T
+    positions = np.array([[getattr(first[i].SlicePos, axis) for axis in ("Sag", "Cor", "Tra")] for i in sorted(first)])
+    directions = np.array([normal, -read, -phase])
+    order, affine = placed(positions.astype(float), directions, arrays["spacing"], arrays["matrix"])
+    return {"kspace": kspace[:, :, order], "affine": affine}
+
+
 def _spacing(header: Any, rows: int, columns: int, partitions: int) -> Arrays:
     """Spacing along readout, lines and partitions in mm, where the header says the field of view."""
     try:
-        one = header["MeasYaps"]["sSliceArray"]["asSlice"][0]
-        sides = (one["dReadoutFOV"] / rows, one["dPhaseFOV"] / columns, one["dThickness"] / partitions)
-        return {"spacing": np.array(sides)}
+        one, encoding = header["MeasYaps"]["sSliceArray"]["asSlice"][0], header["MeasYaps"]["sKSpace"]
+        # What is encoded beyond the field of view, as a share of it.
+        beyond = [float(encoding.get(f"d{axis}OversamplingForDialog") or 0) for axis in ("Phase", "Slice")]
+        lines = one["dPhaseFOV"] * (1 + beyond[0]) / columns
+        across = one["dThickness"] * (1 + beyond[1] if partitions > 1 else 1) / partitions
+        return {"spacing": np.array([one["dReadoutFOV"] / rows, lines, across])}
     except (KeyError, IndexError):
         return {}

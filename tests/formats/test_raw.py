@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -183,6 +184,78 @@ def test_a_real_twix_file_shows_its_phantom(config):
     rows, columns = np.meshgrid(*(np.arange(160) - 80,) * 2, indexing="ij")
     disc = np.hypot(rows, columns) < 60
     assert image[disc].mean() > 5 * image[np.hypot(rows, columns) > 90].mean()
+
+
+@pytest.mark.skipif(not (DATA / "kspace").is_dir(), reason="SCOREINV_DATA names no folder with real scans")
+def test_a_real_twix_file_keeps_its_place(config):
+    """Normal and middle are those of the protocol; an ACR phantom lies with its crossed wedges and air in front."""
+    twixtools = pytest.importorskip("twixtools")
+    path = DATA / "kspace/siemens_twix_gre/gre.dat"
+    said = twixtools.read_twix(str(path), verbose=False, parse_data=False)[-1]["hdr"]["MeasYaps"]["sSliceArray"]
+    normal, middle = (
+        np.array([said["asSlice"][0][name][axis] for axis in ("dSag", "dCor", "dTra")]) * [-1, -1, 1]
+        for name in ("sNormal", "sPosition")
+    )
+    scan = read_scan(path, config)
+    affine = scan.geometry.affine
+    np.testing.assert_allclose(affine[:3, 0], 4 * normal, atol=1e-5)
+    np.testing.assert_allclose(affine @ [0, 80, 80, 1], [*middle, 1], atol=1e-4)
+    image = np.linalg.norm(scan.measurement.operator.inverse(scan.measurement.y), axis=-1)
+    # Of the two ends of the disc along the lines, the one that is cut off is the front.
+    ends = [image[50:110, lines].mean() for lines in (slice(10, 14), slice(147, 151))]
+    front = int(affine[1, 2] > 0)
+    assert ends[front] < 0.5 * ends[1 - front]
+
+
+def slice_of_twix(number, place):
+    """The first readout of a slice; phase encoding along y, to the back, readout along -x, to the right."""
+    position = SimpleNamespace(Sag=10.0, Cor=20.0, Tra=7.0 * place)
+    where = SimpleNamespace(SlicePos=position, Quaternion=[np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)])
+    header = SimpleNamespace(Counter=SimpleNamespace(Sli=number), SliceData=where)
+    return SimpleNamespace(is_image_scan=lambda: True, mdh=header)
+
+
+class Mapped:
+    """An array as twixtools maps it."""
+
+    def __init__(self, values, dims):
+        self.values, self.dims, self.shape = values, dims, values.shape
+        self.flags = {"average": {}}
+
+    def __getitem__(self, key):
+        return self.values[key]
+
+
+def test_twix_slices_lie_where_their_readouts_say(config, tmp_path, monkeypatch):
+    """Three slices of two echoes, the middle one acquired first, and a noise scan of a fourth of the bandwidth."""
+    twixtools = pytest.importorskip("twixtools")
+    acquired = [1, 0, 2]
+    kspace, noise = complex_normal(0, 2, 3, LINES, COILS, SAMPLES), complex_normal(1, COILS, 64)
+    kspace[:, :, 3:7, :, 10:14] += 30
+    field = {"dReadoutFOV": 120.0, "dPhaseFOV": 80.0, "dThickness": 5.0}
+    protocol = {"sSliceArray": {"asSlice": [field]}, "sKSpace": {"dPhaseOversamplingForDialog": 0.25}}
+    header = {"Dicom": {"flReadoutOSFactor": 2.0}, "MeasYaps": protocol | {"sRXSPEC": {"alDwellTime": [1000]}}}
+    adjustment = {"MeasYaps": {"sRXSPEC": {"alDwellTime": [4000]}}}
+    image = Mapped(kspace[:, None, :, None], ("Eco", "Rep", "Sli", "Par", "Lin", "Cha", "Col"))
+    mapped = [{"noise": Mapped(noise, ("Cha", "Col")), "hdr": adjustment}, {"image": image, "hdr": header}]
+    readouts = [slice_of_twix(*one) for one in enumerate(acquired)]
+    monkeypatch.setattr(twixtools, "read_twix", lambda path, verbose: [{}, {"mdb": readouts}])
+    monkeypatch.setattr(twixtools, "map_twix", lambda read: mapped)
+    (tmp_path / "scan.dat").write_bytes(b" ")
+    arrays = read_file(tmp_path / "scan.dat", config)
+    # Sorted; this order is its own inverse.
+    np.testing.assert_array_equal(arrays["kspace"][:, 0], np.moveaxis(kspace[:, acquired], 2, -1))
+    np.testing.assert_allclose(arrays["noise"], 2 * noise, rtol=1e-6)
+    np.testing.assert_array_equal(arrays["matrix"], [12, 10])
+    np.testing.assert_allclose(arrays["spacing"], [10, 10, 5])
+    # From the right and from the back, against readout and phase encoding.
+    np.testing.assert_allclose(arrays["affine"][:3, :3], [[0, -10, 0], [0, 0, 10], [7, 0, 0]], atol=1e-5)
+    np.testing.assert_allclose(arrays["affine"] @ [2, 6, 5, 1], [-10, -20, 14, 1], atol=1e-5)
+    settings = config.copy_and_resolve_references()
+    settings.slice_index, settings.scan.echo = 1, 1
+    scan = read_scan(tmp_path / "scan.dat", settings)
+    assert {"took slice_index 1 of 3, echo 1 of 2", "readout oversampling removed: 24 to 12 rows"} <= set(scan.notes)
+    np.testing.assert_allclose(scan.geometry.affine @ [0, 6, 5, 1], [-10, -20, 7, 1], atol=1e-5)
 
 
 def test_what_is_no_twix_file_is_one_line(config, tmp_path):
