@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from scoreinv.operators.base import Measurement
+from scoreinv.operators.base import Measurement, misfit_gradient
 from scoreinv.typing import Image
 
 # (v, state) -> (argmin_x |x - v|^2 / 2 + regulariser(x), state): the state warm-starts what is itself iterative.
@@ -51,12 +51,11 @@ def fista(measurement: Measurement, prox: Prox, state: Any, iterations: int, nor
     Returns:
         The image [H, W, C], started at A's one-shot inverse.
     """
-    y, operator, _ = measurement
-    start = operator.inverse(y)
+    gradient, start = misfit_gradient(measurement), measurement.operator.inverse(measurement.y)
 
     def step(carry, _):
         x, v, momentum, state = carry
-        x_next, state = prox(v - operator.adjoint(operator(v) - y) / norm, state)
+        x_next, state = prox(v - gradient(v) / norm, state)
         uphill = jnp.sum((v - x_next) * (x_next - x)) > 0
         momentum = jnp.where(uphill, 1.0, momentum)
         momentum_next = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2

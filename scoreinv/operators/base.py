@@ -41,6 +41,15 @@ class Transform(Protocol):
         ...
 
 
+@runtime_checkable
+class NormalTransform(Transform, Protocol):
+    """A transform that has T^H T in a faster form than `forward` and `adjoint` one after the other."""
+
+    def normal(self, x: Image) -> Image:
+        """T^H T x."""
+        ...
+
+
 class ForwardModel(Protocol):
     """What makes the coefficients of an object: a transform, or a finer model that only simulates."""
 
@@ -88,8 +97,15 @@ class LinearOperator:
         """A^H y."""
         return self.transform.adjoint(self.mask * y)
 
+    @property
+    def has_fast_normal(self) -> bool:
+        """Whether `normal` costs less than A and A^H: the transform has a form of its own, and all is measured."""
+        return isinstance(self.transform, NormalTransform) and self.mask.size == 1
+
     def normal(self, x: Image) -> Image:
         """A^H A x."""
+        if self.has_fast_normal:
+            return self.mask.reshape(()) ** 2 * self.transform.normal(x)
         return self.adjoint(self(x))
 
     @jax.jit
@@ -117,6 +133,15 @@ class Measurement(NamedTuple):
     y: Coefficients
     operator: LinearOperator
     noise_std: Float[Array, ""]
+
+
+def misfit_gradient(measurement: Measurement) -> Callable[[Image], Image]:
+    """x -> A^H (A x - y), the gradient of |y - A x|^2 / 2; A^H y once where A has a fast normal operator."""
+    y, operator, _ = measurement
+    if not operator.has_fast_normal:
+        return lambda x: operator.adjoint(operator(x) - y)
+    back = operator.adjoint(y)
+    return lambda x: operator.normal(x) - back
 
 
 def simulate(
@@ -225,96 +250,3 @@ def check_mask(mask: np.ndarray, shape: tuple[int, ...]) -> None:
         raise ValueError("mask holds values other than 0 and 1; threshold it first")
     if not np.any(mask):
         raise ValueError("mask is all zero, nothing is measured; keep at least one sample at 1")
-
-
-def inner(a: Inexact[Array, "*shape"], b: Inexact[Array, "*shape"]) -> Float[Array, ""]:
-    """The real inner product Re<a, b>, for which a complex image is two real channels."""
-    return jnp.sum(jnp.real(a) * jnp.real(b) + jnp.imag(a) * jnp.imag(b))
-
-
-def _ratio(a, b):
-    # 0/0 at a residual of exactly zero means: nothing left to do.
-    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
-
-
-def conjugate_gradient(
-    matvec: Callable[[Array], Array],
-    b: Inexact[Array, "*shape"],
-    x0: Inexact[Array, "*shape"],
-    steps: int,
-    preconditioner: Callable[[Array], Array] | None = None,
-) -> Inexact[Array, "*shape"]:
-    """A fixed number of preconditioned conjugate-gradient steps on M x = b (Hestenes and Stiefel 1952).
-
-    Args:
-        matvec: x -> M x with M self-adjoint and positive semidefinite for Re<a, b>.
-        b: right-hand side.
-        x0: start.
-        steps: number of steps, one `matvec` each besides that of the start.
-        preconditioner: r -> approximation of M^-1 r, self-adjoint and positive; identity if None.
-
-    Returns:
-        The iterate. A residual at the rounding error of b and M x0 stays there: what is left of it lies partly in the
-        null space of a singular M, along which a step has no end.
-    """
-    precondition = preconditioner or (lambda r: r)
-    start = matvec(x0)
-    rounding = 64 * float(jnp.finfo(b.dtype).eps) ** 2 * (inner(b, b) + inner(start, start))
-
-    def step(carry, _):
-        x, r, p, rho = carry
-        q = matvec(p)
-        a = jnp.where(inner(r, r) > rounding, _ratio(rho, inner(p, q)), 0)
-        r = r - a * q
-        z = precondition(r)
-        rho_next = inner(r, z)
-        return (x + a * p, r, z + _ratio(rho_next, rho) * p, rho_next), None
-
-    r = b - start
-    z = precondition(r)
-    return jax.lax.scan(step, (x0, r, z, inner(r, z)), length=steps)[0][0]
-
-
-def least_squares(
-    forward: Callable[[Image], Coefficients],
-    adjoint: Callable[[Coefficients], Image],
-    y: Coefficients,
-    steps: int,
-    weight: Callable[[Coefficients], Coefficients] | None = None,
-) -> Image:
-    """A^+ y: conjugate gradients on the weighted normal equations A^H W A x = A^H W y, started at zero.
-
-    The iterates lie in the range of A^H, so the limit is the minimum-norm solution for consistent y and the W-least-
-    squares image for noisy y; conjugate gradients on A A^H w = y would divide by zero once a residual leaves the range
-    of A. With consistent y the map e -> e - lam A^+ A e never expands for lam in [0, 2], after any number of steps: the
-    iterates x_k approach the solution x monotonically with <x_k, x - x_k> >= 0 (Hestenes and Stiefel 1952, section 6).
-
-    Args:
-        forward: x -> A x.
-        adjoint: y -> A^H y, its exact adjoint.
-        y: zero-filled coefficients.
-        steps: number of steps, one `forward` and one `adjoint` each; it stops early where the gradient has shrunk a
-            million times.
-        weight: y -> W y, self-adjoint and positive on the measured samples, close to (A A^H)^+; identity if None.
-
-    Returns:
-        The image [H, W, C].
-    """
-    weigh = weight or (lambda r: r)
-    zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(adjoint, y))
-
-    def step(carry, _):
-        x, r, p, rho, largest = carry
-        s = adjoint(r)
-        rho_next = inner(s, s)
-        largest = jnp.maximum(largest, rho_next)
-        p = s + _ratio(rho_next, rho) * p
-        q = forward(p)
-        wq = weigh(q)
-        a = _ratio(rho_next, inner(q, wq))
-        # A gradient at rounding level: stay. The steps after convergence (one, for a Fourier mask) would grow.
-        a = jnp.where(rho_next > 1e-12 * largest, a, 0.0)
-        return (x + a * p, r - a * wq, p, rho_next, largest), None
-
-    none = jnp.zeros(())
-    return jax.lax.scan(step, (zero, weigh(y), zero, none, none), length=steps)[0][0]

@@ -18,11 +18,12 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 from scipy.interpolate import CubicSpline
 
-from scoreinv.operators.base import LinearOperator, Mask, least_squares
+from scoreinv.operators.base import LinearOperator, Mask
 from scoreinv.operators.ct import SATURATION, FinerRays, RadonTransform, Sinogram, corner, equalizer, slices
 from scoreinv.operators.filters import padded_length, ramp_filter, view_weights
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum, table
 from scoreinv.operators.rebinning import Rebinning, rebinning
+from scoreinv.operators.solvers import least_squares
 from scoreinv.typing import Image
 
 TAPS = 6

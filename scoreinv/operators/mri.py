@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from scoreinv.operators.base import LinearOperator, Mask, least_squares
+from scoreinv.operators.base import LinearOperator, Mask
+from scoreinv.operators.solvers import least_squares
 from scoreinv.typing import Image
 
 Kspace = Complex[Array, "H W"]

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from scoreinv.operators.base import LinearOperator, Mask, conjugate_gradient, least_squares
-from scoreinv.operators.mri import fft2c, ifft2c, to_channels, to_complex
+from scoreinv.operators.base import LinearOperator, Mask
+from scoreinv.operators.mri import to_channels, to_complex
+from scoreinv.operators.solvers import conjugate_gradient, least_squares
 from scoreinv.typing import Image
 
 Positions = Float[Array, "samples 2"]
@@ -136,11 +137,10 @@ def toeplitz_spectrum(
 ) -> Float[Array, "H2 W2"]:
     """The spectrum of the convolution A^H W A on a grid of twice the sides (Fessler et al. 2005).
 
-    A^H W A x = crop F^-1 spectrum F pad x, with F the orthonormal transform of the twice larger image.
+    A^H W A x = crop F^-1 spectrum F pad x, with F the transform of the twice larger image, zero frequency first.
     """
-    double = (2 * shape[0], 2 * shape[1])
-    kernel = nufft_adjoint(weights.astype(jnp.complex64), positions, double)
-    return jnp.real(fft2c(kernel)) * (double[0] * double[1] / (shape[0] * shape[1]))
+    kernel = nufft_adjoint(weights.astype(jnp.complex64), positions, (2 * shape[0], 2 * shape[1]))
+    return jnp.real(jnp.fft.fft2(jnp.fft.ifftshift(kernel))) * (2 / np.sqrt(shape[0] * shape[1]))
 
 
 @flax.struct.dataclass
@@ -179,14 +179,18 @@ class NonCartesianTransform:
         return to_channels(jnp.sum(jnp.conj(self.coils) * images, axis=0), self.channels)
 
     def normal(self, x: Image) -> Image:
-        """T^H T x by two FFTs of twice the sides a coil."""
+        """T^H T x by two FFTs of twice the sides a coil, of which the rows of zeros are left out."""
         height, width = self.coils.shape[1:]
-        margins = [(n - n // 2, n // 2) for n in (height, width)]
-        images = jnp.pad(self.coils * to_complex(x), ((0, 0), *margins))
-        images = ifft2c(self.spectrum * fft2c(images))
-        (top, _), (left, _) = margins
-        images = images[:, top : top + height, left : left + width]
-        return to_channels(jnp.sum(jnp.conj(self.coils) * images, axis=0), self.channels)
+        image = to_complex(x)
+
+        # One coil after the other: the arrays of one stay in the processor's cache.
+        def add(total, coil):
+            padded = jnp.fft.fft(jnp.fft.fft(coil * image, 2 * width).T, 2 * height)
+            rows = jnp.fft.ifft(self.spectrum.T * padded)[:, :height].T
+            return total + jnp.conj(coil) * jnp.fft.ifft(rows)[:, :width], None
+
+        total = jax.lax.scan(add, jnp.zeros((height, width), jnp.complex64), self.coils)[0]
+        return to_channels(total, self.channels)
 
     def inverse(self, z: Complex[Array, "coils samples"], mask: Mask | None = None) -> Image:
         """The density-compensated adjoint image, coils combined: gridding; zero where no coil sees anything."""
@@ -196,7 +200,7 @@ class NonCartesianTransform:
     def pseudo_inverse(self, mask: Mask, z: Complex[Array, "coils samples"]) -> Image:
         """A^+ z by `steps` conjugate-gradient steps, on the Toeplitz operator where nothing is masked."""
         operator = LinearOperator(mask, self)
-        if mask.size == 1:
+        if operator.has_fast_normal:
             right = operator.adjoint(z)
-            return conjugate_gradient(self.normal, right, jnp.zeros_like(right), self.steps)
+            return conjugate_gradient(operator.normal, right, jnp.zeros_like(right), self.steps)
         return least_squares(operator, operator.adjoint, mask * z, self.steps)

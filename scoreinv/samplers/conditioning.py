@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from scoreinv.operators.base import Measurement, inner
+from scoreinv.operators.base import Measurement
+from scoreinv.operators.solvers import inner
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Kernel, tweedie
-from scoreinv.samplers.data_terms import Guidance, black, data_step
+from scoreinv.samplers.data_terms import Guidance, black, data_solver
 from scoreinv.sde import SDE
 from scoreinv.typing import Image, Scalar, Time
 
@@ -160,8 +161,8 @@ def cg_consistency(measurement: Measurement, damping: Scalar, cg_steps: int) -> 
     Returns:
         The consistency.
     """
-    y, operator, _ = measurement
-    return lambda x, t: x + data_step(operator, y - operator(x), damping, cg_steps)
+    solve = data_solver(measurement, cg_steps)
+    return lambda x, t: solve(x, damping)
 
 
 def guide(prior: Prior, guidance: Guidance) -> Prior:

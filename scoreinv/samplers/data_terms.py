@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PRNGKeyArray
 
-from scoreinv.operators.base import LinearOperator, Measurement, inner, simulate
+from scoreinv.operators.base import LinearOperator, Measurement, simulate
+from scoreinv.operators.solvers import conjugate_gradient, inner
 from scoreinv.sde import SDE
 from scoreinv.typing import Image, Scalar, Time
 
@@ -59,6 +60,30 @@ def data_step(operator: LinearOperator, residual: Coefficients, damping: Scalar,
     return jax.lax.scan(step, (zero, residual, zero, none, none), length=steps)[0][0]
 
 
+def data_solver(measurement: Measurement, steps: int) -> Callable[[Image, Scalar], Image]:
+    """(x, damping) -> argmin_v |y - A v|^2 + damping |v - x|^2 by conjugate-gradient steps from x.
+
+    What does not depend on x is computed here: make the solver once, outside of a sampler's loop. Where A has a fast
+    normal operator the steps are taken on (A^H A + damping I) v = A^H y + damping x; else see `data_step`.
+
+    Args:
+        measurement: y and A.
+        steps: number of steps.
+
+    Returns:
+        The solver.
+    """
+    y, operator, _ = measurement
+    if not operator.has_fast_normal:
+        return lambda x, damping: x + data_step(operator, y - operator(x), damping, steps)
+    back = operator.adjoint(y)
+
+    def solve(x, damping):
+        return conjugate_gradient(lambda v: operator.normal(v) + damping * v, back + damping * x, x, steps)
+
+    return solve
+
+
 def _ratio(a: Scalar, b: Scalar) -> Scalar:
     # 0 / 0 at a residual of exactly zero: nothing is left to do.
     return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), 0.0)
@@ -92,9 +117,8 @@ def standard_noise(key: PRNGKeyArray, measurement: Measurement, image: Image) ->
 
 def perturbed_solution(measurement: Measurement, mean: Image, std: Scalar, noise: Noise, steps: int) -> Image:
     """argmin_x |y - n - A x|^2 / noise_std^2 + |x - mean - std z|^2 / std^2 for noise (z, n)."""
-    y, operator, noise_std = measurement
-    v = mean + std * noise[0]
-    return v + data_step(operator, y - noise[1] - operator(v), (noise_std / std) ** 2, steps)
+    perturbed = measurement._replace(y=measurement.y - noise[1])
+    return data_solver(perturbed, steps)(mean + std * noise[0], (measurement.noise_std / std) ** 2)
 
 
 def squared_norm(measurement: Measurement, steps: int = 20) -> Scalar:

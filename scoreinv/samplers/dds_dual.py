@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, zero_start
-from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.data_terms import data_solver
 from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import ancestral_std, network_noise, renoise
 from scoreinv.typing import Scalar, Times
@@ -40,24 +40,21 @@ def dds_dual(
     """
 
     def method(measurement):
-        y, operator, noise_std = measurement
-        damping = jnp.where(noise_std > 0, 1.0 / gamma, 0.0)
-
-        def data_fit(image):
-            return image + data_step(operator, y - operator(image), damping, cg_steps)
+        damping = jnp.where(measurement.noise_std > 0, 1.0 / gamma, 0.0)
+        solve = data_solver(measurement, cg_steps)
 
         def kernel(key, state, t, t_next):
             x, dual = state
             denoised = tweedie(prior, x, t)
             noise = network_noise(prior.sde, x, denoised, t)
-            fitted = data_fit(denoised - dual)
+            fitted = solve(denoised - dual, damping)
             dual = memory * (dual + fitted - denoised)
             fresh = eta * ancestral_std(prior.sde, t, t_next)
             return renoise(key, prior.sde, fitted + dual, noise, t_next, fresh), dual
 
         def finish(state):
             x, dual = state
-            return data_fit(tweedie(prior, x, times[-1]) - dual)
+            return solve(tweedie(prior, x, times[-1]) - dual, damping)
 
         return Iteration(kernel, finish, lambda x: (x, jnp.zeros_like(x)))
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, condition, zero_start
-from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.data_terms import data_solver
 from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import network_noise, renoise
 from scoreinv.typing import Scalar, Times
@@ -41,12 +41,11 @@ def diffpir(
     """
 
     def method(measurement):
-        y, operator, noise_std = measurement
+        noise_std, solve = measurement.noise_std, data_solver(measurement, cg_steps)
 
         def consistency(denoised, t):
             alpha, sigma = prior.sde.marginal_prob(t)
-            damping = lam * (noise_std * alpha / sigma) ** 2
-            return denoised + data_step(operator, y - operator(denoised), damping, cg_steps)
+            return solve(denoised, lam * (noise_std * alpha / sigma) ** 2)
 
         conditioned = condition(prior, consistency)
 

@@ -5,7 +5,7 @@ import jax
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, zero_start
-from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.data_terms import data_solver
 from scoreinv.samplers.frame import Iteration, from_image
 from scoreinv.typing import Scalar, Times
 
@@ -45,15 +45,14 @@ def dpir(
     """
 
     def method(measurement):
-        y, operator, noise_std = measurement
+        noise_std, solve = measurement.noise_std, data_solver(measurement, cg_steps)
 
         def kernel(key, state, t, t_next):
             x, before = state
             alpha, sigma = prior.sde.marginal_prob(t)
             noise = churn * sigma * jax.random.normal(key, x.shape)
             denoised = tweedie(prior, alpha * (x + momentum * (x - before)) + noise, t)
-            damping = lam * (noise_std * alpha / sigma) ** 2
-            return denoised + data_step(operator, y - operator(denoised), damping, cg_steps), x
+            return solve(denoised, lam * (noise_std * alpha / sigma) ** 2), x
 
         return Iteration(kernel, lambda state: state[0], lambda x: (x, x))
 

@@ -8,7 +8,7 @@ from scoreinv.operators.base import Measurement
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, zero_start
-from scoreinv.samplers.data_terms import data_step
+from scoreinv.samplers.data_terms import data_solver
 from scoreinv.samplers.frame import Iteration, from_noise
 from scoreinv.samplers.predictors import ddim
 from scoreinv.typing import Scalar, Times
@@ -51,13 +51,13 @@ def pigdm(
 
 def pseudo_inverse_guided(prior: Prior, measurement: Measurement, data_std: Scalar, cg_steps: int) -> Prior:
     """The prior with the guided score of `pigdm`; same arguments."""
-    y, operator, noise_std = measurement
+    noise_std, solve = measurement.noise_std, data_solver(measurement, cg_steps)
 
     def score_fn(x, t):
         alpha, sigma = prior.sde.marginal_prob(t)
         variance = (data_std * sigma) ** 2 / ((alpha * data_std) ** 2 + sigma**2)
         denoised, pull_back = jax.vjp(lambda v: tweedie(prior, v, t), x)
-        correction = data_step(operator, y - operator(denoised), noise_std**2 / variance, cg_steps)
+        correction = solve(denoised, noise_std**2 / variance) - denoised
         (guidance,) = pull_back(correction / variance)
         return (alpha * denoised - x) / sigma**2 + guidance
 

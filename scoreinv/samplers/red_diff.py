@@ -2,6 +2,7 @@
 
 import optax
 
+from scoreinv.operators.base import misfit_gradient
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, diffuse, pseudo_inverse_start
@@ -35,14 +36,14 @@ def red_diff(
     """
 
     def method(measurement):
-        y, operator, _ = measurement
+        gradient_of = misfit_gradient(measurement)
         scale = squared_norm(measurement)
         adam = optax.adam(learning_rate)
 
         def kernel(key, state, t, t_next):
             m, moments = state
             denoised = tweedie(prior, diffuse(key, prior.sde, m, t), t)
-            gradient = operator.adjoint(operator(m) - y) / scale + lam * (m - denoised)
+            gradient = gradient_of(m) / scale + lam * (m - denoised)
             update, moments = adam.update(gradient, moments)
             return optax.apply_updates(m, update), moments
 

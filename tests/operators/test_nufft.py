@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from scoreinv.operators import mri, noncartesian
-from scoreinv.operators.base import LinearOperator
+from scoreinv.operators.base import LinearOperator, Measurement, misfit_gradient
 from scoreinv.operators.mri import to_channels
+from scoreinv.samplers.data_terms import data_solver
 
 pytest.importorskip("jax_finufft")
 SHAPE = (12, 10)
@@ -56,10 +57,29 @@ def test_density_weights_of_spokes_grow_with_the_distance():
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (9, 7)])
-def test_the_toeplitz_operator_is_the_normal_operator(shape):
+def test_the_normal_operator_is_that_of_the_dense_matrix(shape):
+    """A^H A by FFTs of twice the sides, with density weights and coils: sum_c S_c^H F^H W F S_c."""
     transform = made(shape)
-    x = to_channels(complex_normal(0, *shape), 2)
-    np.testing.assert_allclose(transform.normal(x), transform.adjoint(transform.forward(x)), atol=1e-4)
+    operator, x = LinearOperator(jnp.ones((1, 1)), transform), complex_normal(0, *shape)
+    matrix = np.asarray(transform.root_weights)[:, None] * dense(np.asarray(transform.positions), shape)
+    coils = np.asarray(transform.coils).reshape(3, -1)
+    expected = np.sum(coils.conj() * (matrix.conj().T @ (matrix @ (coils * np.ravel(x)).T)).T, 0).reshape(shape)
+    assert operator.has_fast_normal
+    found = operator.normal(to_channels(x, 2))
+    np.testing.assert_allclose(found, to_channels(jnp.asarray(expected), 2), atol=2e-5 * np.abs(expected).max())
+    there_and_back = transform.adjoint(transform.forward(to_channels(x, 2)))
+    np.testing.assert_allclose(found, there_and_back, atol=2e-5 * np.abs(expected).max())
+
+
+def test_methods_take_the_normal_operator_and_end_where_the_samples_lead():
+    """A mask of one number allows it, one of as many ones as samples does not."""
+    transform = made(SHAPE)
+    y, x = complex_normal(1, 3, 480), to_channels(complex_normal(0, *SHAPE), 2)
+    fast, slow = (Measurement(y, LinearOperator(jnp.ones(n), transform), jnp.float32(0.1)) for n in ((1, 1), (1, 480)))
+    assert fast.operator.has_fast_normal and not slow.operator.has_fast_normal
+    for method in (lambda m: data_solver(m, 5)(x, 0.3), lambda m: misfit_gradient(m)(x)):
+        expected = method(slow)
+        np.testing.assert_allclose(method(fast), expected, atol=1e-4 * float(jnp.abs(expected).max()))
 
 
 def made(shape, spokes=20, samples=24, coils=3):

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from scoreinv.operators import ct, mri, mri_masks
-from scoreinv.operators.base import (
-    LinearOperator,
-    Measurement,
-    check_measurement,
-    conjugate_gradient,
-    inner,
-    least_squares,
-    simulate,
-)
+from scoreinv.operators.base import LinearOperator, Measurement, check_measurement, simulate
+from scoreinv.operators.solvers import conjugate_gradient, inner, least_squares
 
 
 def gaussian(seed, *shape):
