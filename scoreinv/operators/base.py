@@ -104,7 +104,7 @@ class LinearOperator:
 
     def normal(self, x: Image) -> Image:
         """A^H A x."""
-        if self.has_fast_normal:
+        if isinstance(self.transform, NormalTransform) and self.has_fast_normal:
             return self.mask.reshape(()) ** 2 * self.transform.normal(x)
         return self.adjoint(self(x))
 
