@@ -1,6 +1,6 @@
 """Conjugate gradients on the normal equations, regularised by stopping early (CGLS; CG-SENSE for several coils)."""
 
-from scoreinv.operators.solvers import least_squares
+from scoreinv.operators.linear_solvers import least_squares
 from scoreinv.samplers.base import Reconstruct
 
 

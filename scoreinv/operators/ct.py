@@ -16,7 +16,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 from scoreinv.operators.base import LinearOperator, Mask, Transform
 from scoreinv.operators.filters import hann, padded_length, ramp_filter, view_weights
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum, table
-from scoreinv.operators.solvers import least_squares
+from scoreinv.operators.linear_solvers import least_squares
 from scoreinv.typing import Image
 
 Sinogram = Inexact[Array, "views detectors"]

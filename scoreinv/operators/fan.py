@@ -22,8 +22,8 @@ from scoreinv.operators.base import LinearOperator, Mask
 from scoreinv.operators.ct import SATURATION, FinerRays, RadonTransform, Sinogram, corner, equalizer, slices
 from scoreinv.operators.filters import padded_length, ramp_filter, view_weights
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum, table
+from scoreinv.operators.linear_solvers import least_squares
 from scoreinv.operators.rebinning import Rebinning, rebinning
-from scoreinv.operators.solvers import least_squares
 from scoreinv.typing import Image
 
 TAPS = 6

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from scoreinv.operators.base import LinearOperator, Mask
-from scoreinv.operators.solvers import least_squares
+from scoreinv.operators.linear_solvers import least_squares
 from scoreinv.typing import Image
 
 Kspace = Complex[Array, "H W"]

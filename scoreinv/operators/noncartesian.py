@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from scoreinv.operators.base import LinearOperator, Mask
+from scoreinv.operators.linear_solvers import conjugate_gradient, least_squares
 from scoreinv.operators.mri import to_channels, to_complex
-from scoreinv.operators.solvers import conjugate_gradient, least_squares
 from scoreinv.typing import Image
 
 Positions = Float[Array, "samples 2"]

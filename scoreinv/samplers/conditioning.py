@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from scoreinv.operators.base import Measurement
-from scoreinv.operators.solvers import inner
+from scoreinv.operators.linear_solvers import inner
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Kernel, tweedie
 from scoreinv.samplers.data_terms import Guidance, black, data_solver

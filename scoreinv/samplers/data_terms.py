@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PRNGKeyArray
 
 from scoreinv.operators.base import LinearOperator, Measurement, simulate
-from scoreinv.operators.solvers import conjugate_gradient, inner
+from scoreinv.operators.linear_solvers import conjugate_gradient, inner
 from scoreinv.sde import SDE
 from scoreinv.typing import Image, Scalar, Time
 

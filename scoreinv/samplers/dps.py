@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from scoreinv.operators.base import Measurement
-from scoreinv.operators.solvers import inner
+from scoreinv.operators.linear_solvers import inner
 from scoreinv.prior import Prior
 from scoreinv.samplers.base import Kernel, Reconstruct, tweedie
 from scoreinv.samplers.conditioning import Start, zero_start

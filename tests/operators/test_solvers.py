@@ -7,7 +7,7 @@ import pytest
 
 from scoreinv.operators import ct, mri, mri_masks
 from scoreinv.operators.base import LinearOperator, Measurement, check_measurement, simulate
-from scoreinv.operators.solvers import conjugate_gradient, inner, least_squares
+from scoreinv.operators.linear_solvers import conjugate_gradient, inner, least_squares
 
 
 def gaussian(seed, *shape):

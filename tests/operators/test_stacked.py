@@ -7,7 +7,7 @@ import pytest
 
 from scoreinv.operators import ct, mri
 from scoreinv.operators.base import LinearOperator, Measurement
-from scoreinv.operators.solvers import inner
+from scoreinv.operators.linear_solvers import inner
 from scoreinv.operators.stacked import stack
 from scoreinv.prior import Prior, stacked
 from scoreinv.samplers.data_terms import data_step
