@@ -6,7 +6,8 @@ python -m experiments.calibration --fast
 
 Runs --mode=calibrate for 4x and 8x MRI and for CT from 23 views and over 90 degrees, with noise and without, at
 128 x 128, and for one task of each anatomy at 256 x 256; continues where it was stopped. Writes a folder for each task,
-coverage.md, coverage.json, reliability.png and for each prior <prior>.intervals.json.
+coverage.md, coverage.json, reliability.png, for each prior <prior>.intervals.json, and enlarged.md, what those hold at
+256 x 256.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from configs import limited_angle_demo
@@ -21,10 +23,11 @@ from experiments.fast import shrink
 from experiments.small import body, brain
 from scoreinv.drivers.calibrate import calibrate, promised, read_case, table
 from scoreinv.evaluation import conformal
-from scoreinv.evaluation.coverage import scores
+from scoreinv.evaluation.coverage import Case, scores
 from scoreinv.formats.files import write_atomically
 
 SPLITS = ("validation", "test")
+LEVEL = 0.9
 
 
 def configurations(mri: str, ct: str) -> dict[str, dict]:
@@ -76,28 +79,59 @@ def figure(reports: dict[str, dict]) -> Figure:
     return drawing
 
 
-def bundle(workdir: Path, tasks: dict) -> None:
-    """Writes each prior's corrections: one for each operator, with noise and without, fitted on the tasks of 128 x 128.
-
-    Args:
-        workdir: holds the draws of each task, and receives <prior>.intervals.json.
-        tasks: task -> configuration.
-    """
-    cases: dict[str, dict] = {}
+def small_cases(workdir: Path, tasks: dict) -> dict[str, dict[str, list[Case]]]:
+    """Prior -> name of a correction -> cases, of the tasks of 128 x 128."""
+    cases: dict[str, dict[str, list[Case]]] = {}
     for task, config in tasks.items():
         if config.operator.oversample > 1:
             own = cases.setdefault(Path(config.prior).stem, {})
-            for folder in sorted((workdir / task / "draws").iterdir()):
-                name = conformal.task_name(folder.name, config.operator.noise_std)
-                own[name] = [read_case(path) for path in sorted(folder.glob("*.npz"))]
-    method, draws = config.sampler.method, config.interval.draws
+            for name, found in cases_of(workdir, task, config):
+                own[name] = found
+    return cases
+
+
+def cases_of(workdir: Path, task: str, config) -> list[tuple[str, list[Case]]]:
+    """(name of its correction, cases) of each operator of a task."""
+    folders = sorted((workdir / task / "draws").iterdir())
+    return [
+        (
+            conformal.task_name(folder.name, config.operator.noise_std),
+            [read_case(p) for p in sorted(folder.glob("*.npz"))],
+        )
+        for folder in folders
+    ]
+
+
+def bundle(workdir: Path, cases: dict[str, dict[str, list[Case]]], about: str) -> None:
+    """Writes each prior's corrections, <prior>.intervals.json: one for each name, and one for any other task."""
     for prior, of_prior in cases.items():
-        about = f"{prior}, {method} and {draws} draws of the posterior, 128 x 128 pixels, subjects not trained on"
+        origin = f"{prior}, {about}, 128 x 128 pixels, subjects not trained on"
         every = [case for found in of_prior.values() for case in found]
         levels = promised(len(scores(every)))
-        corrections = {name: conformal.fit(scores(own), f"{name}, {about}", levels) for name, own in of_prior.items()}
-        corrections[conformal.ANY] = conformal.fit(scores(every), f"{', '.join(of_prior)}, {about}", levels)
+        corrections = {name: conformal.fit(scores(own), f"{name}, {origin}", levels) for name, own in of_prior.items()}
+        corrections[conformal.ANY] = conformal.fit(scores(every), f"{', '.join(of_prior)}, {origin}", levels)
         conformal.save(workdir / f"{prior}.intervals.json", corrections)
+
+
+def enlarged(workdir: Path, tasks: dict, cases: dict[str, dict[str, list[Case]]]) -> str:
+    """Markdown: what 90 % intervals of 256 x 256 hold, corrected by the other subjects' slices of 128 x 128.
+
+    As in use: by the correction of the task's name, where there is none by that for any task.
+    """
+    lines = ["| task | correction | subjects | 90 % holds | subject covered least |", "|---|---|---|---|---|"]
+    for task, config in tasks.items():
+        of_prior = cases.get(Path(config.prior).stem)
+        if config.operator.oversample > 1 or not of_prior:
+            continue
+        for name, found in cases_of(workdir, task, config):
+            fitted = scores(of_prior.get(name) or [case for own in of_prior.values() for case in own])
+            held = []
+            for subject, (error, spread) in scores(found).items():
+                others = {other: values for other, values in fitted.items() if other != subject}
+                held.append(np.mean(error <= conformal.fit(others, "", (LEVEL,)).half_width(spread, LEVEL)))
+            used = name if name in of_prior else conformal.ANY
+            lines.append(f"| {task} | {used} | {len(held)} | {np.mean(held):.3f} | {min(held):.3f} |")
+    return "\n".join(lines) + "\n"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -126,8 +160,11 @@ def main(argv: list[str] | None = None) -> None:
     write_atomically(options.workdir / "coverage.md", lambda path: path.write_text(table(reports)))
     write_atomically(options.workdir / "coverage.json", lambda p: p.write_text(json.dumps(reports, indent=1) + "\n"))
     write_atomically(options.workdir / "reliability.png", figure(reports).savefig)
-    bundle(options.workdir, tasks)
-    print(table(reports))
+    cases, (config, *_) = small_cases(options.workdir, tasks), tasks.values()
+    bundle(options.workdir, cases, f"{config.sampler.method} and {config.interval.draws} draws of the posterior")
+    larger = enlarged(options.workdir, tasks, cases)
+    write_atomically(options.workdir / "enlarged.md", lambda path: path.write_text(larger))
+    print(f"{table(reports)}\n{larger}")
 
 
 def chosen(tasks: dict[str, dict], names: str, noise: str) -> dict:
