@@ -170,6 +170,16 @@ def test_the_real_scans_table_has_the_best_weight_of_each_method(tmp_path):
     assert lines[2].startswith("| TV |31.00 / 0.800") and lines[3].startswith("| scoreinv ||30.50 / 0.950")
 
 
+def test_the_figure_of_an_undersampled_scan_has_each_image_and_its_middle():
+    from experiments.real_mri import undersampled
+
+    images = {name: np.random.default_rng(0).random((30, 24)) for name in undersampled.WEIGHTS}
+    above, *_, below = undersampled.figure(images).axes
+    assert above.get_title() == "zero-filled"
+    np.testing.assert_array_equal(above.images[0].get_array(), images["zero-filled"])
+    np.testing.assert_array_equal(below.images[0].get_array(), images["scoreinv"][10:20, 8:16])
+
+
 def test_a_volume_is_scored_in_all_three_planes_and_by_its_jumps():
     from experiments.volumes.__main__ import scores
 
