@@ -180,19 +180,25 @@ def table(rows: list[dict[str, str]]) -> str:
 
 def figure(folder: Path, rows: list[dict[str, str]]) -> Figure:
     """The images of every method, a row for each factor."""
-    names = list(dict.fromkeys(row["method"] for row in rows))
-    drawn = Figure(figsize=(2.2 * (len(names) + 1), 2.9 * len(FACTORS)), layout="constrained")
-    axes = drawn.subplots(len(FACTORS), len(names) + 1, squeeze=False)
-    for panels, factor in zip(axes, FACTORS, strict=True):
-        shown = {"all of k-space": folder / f"{factor}-truth.npy"}
+    shown = []
+    for factor in FACTORS:
+        images = {"all of k-space": np.load(folder / f"{factor}-truth.npy")}
         for row in rows:
             if row["factor"] == str(factor):
-                caption = f"{row['method']}\n{row['psnr']} dB"
-                shown[caption] = folder / f"{factor}-{row['method']}-{row['weight']}.npy"
+                path = folder / f"{factor}-{row['method']}-{row['weight']}.npy"
+                images[f"{row['method']}\n{row['psnr']} dB"] = np.load(path)
+        shown.append(images)
+    return figure_of(shown)
+
+
+def figure_of(rows: list[dict[str, np.ndarray]]) -> Figure:
+    """Rows of magnitude images by caption."""
+    drawn = Figure(figsize=(2.2 * max(map(len, rows)), 2.9 * len(rows)), layout="constrained")
+    for panels, images in zip(drawn.subplots(len(rows), max(map(len, rows)), squeeze=False), rows, strict=True):
         for axis in panels:
             axis.axis("off")
-        for axis, (caption, path) in zip(panels, shown.items(), strict=False):
-            axis.imshow(np.load(path), cmap="gray", vmin=0, vmax=0.9)
+        for axis, (caption, image) in zip(panels, images.items(), strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=0.9)
             axis.set_title(caption, fontsize=8)
     return drawn
 

@@ -146,7 +146,7 @@ def retrospective_scan(
 def gridded(arrays: Arrays, settings: KSpaceSettings) -> GriddedKspace:
     """K-space on its grid, prewhitened and compressed, where the data ask for it."""
     kspace, measured, maps, notes = _on_grid(arrays, settings)
-    kspace, maps, noise_std, said = whitened(kspace, maps, arrays)
+    kspace, maps, noise_std, said = noise.whitened(kspace, maps, arrays)
     kspace, maps, compression = compressed(kspace, maps, settings.virtual_coils)
     return GriddedKspace(kspace, measured, maps, noise_std, tuple(filter(None, [*notes, *said, *compression])))
 
@@ -181,12 +181,15 @@ def _data(kspace: Kspace, transform):
 def _on_grid(arrays: Arrays, settings: KSpaceSettings) -> tuple[Kspace, Support, Kspace | None, list[str]]:
     """k-space [coils, H, W] with both origins in the middle, where it was measured, given sensitivities, notes."""
     values, complex_note = kspace_layout.as_complex(arrays["kspace"])
+    coils_alone = values.ndim == 3 and "chosen" not in arrays
     values, chosen = kspace_layout.one_image(values, settings.slice_index, settings.repetition, settings.echo)
+    if "chosen" in arrays and arrays["chosen"][1] > 1:
+        chosen = "took slice_index {} of {}".format(*arrays["chosen"])
     _check_finite(values)
     maps = next((arrays[name] for name in MAPS if name in arrays), None)
     maps = maps[0] if maps is not None and maps.ndim == 4 and len(maps) == 1 else maps
     kspace, coils_note = kspace_layout.coils_first(values)
-    if not chosen and not coils_note and len(kspace) > 1 and maps is None:
+    if coils_alone and not coils_note and len(kspace) > 1 and maps is None:
         coils_note = f"the first axis was taken for {len(kspace)} coils; of single-coil slices it is [slices, 1, H, W]"
     if maps is not None:
         if maps.shape not in (values.shape, kspace.shape):
@@ -220,31 +223,6 @@ def _check_finite(values) -> None:
         raise ValueError(
             f"kspace reaches {peak:.3g}; give it in a unit in which its largest is {1 / most:g} to {most:g}"
         )
-
-
-def whitened(kspace: Samples, maps, arrays: Arrays) -> tuple[Samples, Kspace | None, float, list[str]]:
-    """Coils with uncorrelated noise, where a noise scan or covariance tells how, and the noise level it tells.
-
-    Args:
-        kspace: of the coils, on any grid or none.
-        maps: sensitivities that came with it; None: none did.
-        arrays: of the file, `noise` and `noise_covariance` among them perhaps.
-
-    Returns:
-        (k-space, sensitivities of the same virtual coils, noise level or 0, what was done).
-    """
-    covariance = arrays.get("noise_covariance")
-    if covariance is None and "noise" in arrays:
-        scan = np.asarray(arrays["noise"], np.complex64).reshape(len(arrays["noise"]), -1)
-        if len(scan) != len(kspace):
-            raise ValueError(f"noise scan of shape {arrays['noise'].shape} for {len(kspace)} coils; give [coils, ...]")
-        covariance = noise.noise_covariance(scan)
-    if covariance is None:
-        return kspace, maps, 0.0, []
-    covariance = np.asarray(covariance, np.complex128)
-    kspace, noise_std = noise.prewhitened(kspace, covariance)
-    maps = None if maps is None else noise.prewhitened(maps, covariance)[0]
-    return kspace, maps, float(noise_std), [f"coils prewhitened by their noise covariance; noise level {noise_std:.3g}"]
 
 
 def _noise_level(kspace: Kspace, measured: Support, given: float, scanned: float) -> tuple[float, list[str]]:

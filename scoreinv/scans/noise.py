@@ -3,6 +3,11 @@
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
+from scoreinv.formats.arrays import Arrays
+
+Kspace = Complex[np.ndarray, "_ H W"]
+Samples = Complex[np.ndarray, "_ *samples"]
+
 # The share of the measured samples, the outermost ones, that are taken for noise, and the least number of them.
 OUTERMOST, LEAST = 0.05, 128
 
@@ -61,3 +66,28 @@ def prewhitened(
         ) from error
     whitened = np.linalg.solve(factor, kspace.reshape(coils, -1)) * np.sqrt(power)
     return whitened.reshape(kspace.shape).astype(np.complex64), float(np.sqrt(power / 2))
+
+
+def whitened(kspace: Samples, maps, arrays: Arrays) -> tuple[Samples, Kspace | None, float, list[str]]:
+    """Coils with uncorrelated noise, where a noise scan or covariance tells how, and the noise level it tells.
+
+    Args:
+        kspace: of the coils, on any grid or none.
+        maps: sensitivities that came with it; None: none did.
+        arrays: of the file, `noise` and `noise_covariance` among them perhaps.
+
+    Returns:
+        (k-space, sensitivities of the same virtual coils, noise level or 0, what was done).
+    """
+    covariance = arrays.get("noise_covariance")
+    if covariance is None and "noise" in arrays:
+        scan = np.asarray(arrays["noise"], np.complex64).reshape(len(arrays["noise"]), -1)
+        if len(scan) != len(kspace):
+            raise ValueError(f"noise scan of shape {arrays['noise'].shape} for {len(kspace)} coils; give [coils, ...]")
+        covariance = noise_covariance(scan)
+    if covariance is None:
+        return kspace, maps, 0.0, []
+    covariance = np.asarray(covariance, np.complex128)
+    kspace, noise_std = prewhitened(kspace, covariance)
+    maps = None if maps is None else prewhitened(maps, covariance)[0]
+    return kspace, maps, float(noise_std), [f"coils prewhitened by their noise covariance; noise level {noise_std:.3g}"]

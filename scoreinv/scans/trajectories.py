@@ -6,8 +6,8 @@ from jaxtyping import Complex, Float
 
 from scoreinv.formats.arrays import Arrays
 from scoreinv.operators import mri, noncartesian
-from scoreinv.scans import coils
-from scoreinv.scans.kspace import MAPS, SEEN, KSpaceSettings, compressed, spacing_of, whitened
+from scoreinv.scans import coils, noise
+from scoreinv.scans.kspace import MAPS, SEEN, KSpaceSettings, compressed, spacing_of
 from scoreinv.scans.scan import Scan, scaled_scan
 
 TRAJECTORY = ("trajectory", "traj", "k")
@@ -38,7 +38,7 @@ def noncartesian_scan(name: str, arrays: Arrays, settings: KSpaceSettings, **abo
     """
     positions, layout, said = _positions(next(arrays[n] for n in TRAJECTORY if n in arrays))
     maps = next((arrays[n] for n in MAPS if n in arrays), None)
-    samples, maps, scanned, noise_note = whitened(_samples(arrays["kspace"], layout), maps, arrays)
+    samples, maps, scanned, noise_note = noise.whitened(_samples(arrays["kspace"], layout), maps, arrays)
     samples, maps, compression = compressed(samples, maps, settings.virtual_coils)
     shape, shape_note = _shape(arrays, settings, len(positions))
     given = next((arrays[n] for n in WEIGHTS if n in arrays), None)

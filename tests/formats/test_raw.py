@@ -159,7 +159,9 @@ def test_fastmri_gives_one_slice_its_mask_and_geometry(coils, config, tmp_path):
         file["ismrmrd_header"] = HEADER.encode()
     config.slice_index = 3
     arrays = read_file(tmp_path / "scan.h5", config)
+    notes = "; ".join(read_scan(tmp_path / "scan.h5", config).notes)
     config.slice_index = 0
+    assert "took slice_index 3 of 4" in notes and "first axis" not in notes
     np.testing.assert_array_equal(arrays["kspace"], stack[3])
     np.testing.assert_array_equal(arrays["mask"], mask)
     np.testing.assert_array_equal(arrays["matrix"], [12, 10])
