@@ -45,6 +45,10 @@ def where(path: str, *values: Any) -> When:
 ALWAYS = When("", lambda config, mode: True)
 SINGLE = When("without slices", lambda config, mode: mode != "reconstruct" or not config.slices)
 SIMULATED = When("without a measurement", lambda config, mode: mode != "reconstruct" or not config.measurement)
+UNDERSAMPLED = When(
+    "without a measurement or with scan.retrospective",
+    lambda config, mode: SIMULATED.holds(config, mode) or config.scan.retrospective,
+)
 
 
 @dataclass(frozen=True)

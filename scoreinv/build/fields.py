@@ -14,6 +14,7 @@ from scoreinv.build.field import (
     SIDE,
     SIMULATED,
     SINGLE,
+    UNDERSAMPLED,
     Field,
     When,
     only,
@@ -30,7 +31,11 @@ DRAWING = "reconstruct evaluate sweep"
 
 # Where a field may be an axis of a sweep, the condition of another does not look at it there.
 MRI, CT, METAL = (SIMULATED & where("operator.modality", *names) for names in (("mri",), ("ct", "mar"), ("mar",)))
-LINES = MRI & When("without a mask file", lambda c, mode: mode == "sweep" or "." not in c.operator.mask)
+LINES = (
+    UNDERSAMPLED
+    & where("operator.modality", "mri")
+    & When("without a mask file", lambda c, mode: mode == "sweep" or "." not in c.operator.mask)
+)
 WEDGE = CT & When(
     "where operator.mask is 'limited_angle'", lambda c, mode: mode == "sweep" or c.operator.mask == "limited_angle"
 )
@@ -65,7 +70,7 @@ FIELDS = (
         f"{SAMPLING} unroll",
         Field("modality", "mri", "what is measured", choices="MODALITIES", when=SIMULATED),
         Field("mask", "equispaced", "mri: equispaced | radial | random | variable_density | own .npy; ct, mar: "
-              "sparse_view | limited_angle", when=SIMULATED),
+              "sparse_view | limited_angle", when=UNDERSAMPLED),
         Field("acceleration", (4.0,), "columns per measured column, one task each", low=1, high=1000, when=LINES),
         Field("center_fraction", 0.04, "fraction of columns measured around the centre of k-space", low=0, high=1,
               when=LINES),

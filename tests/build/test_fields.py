@@ -119,6 +119,7 @@ UNREAD = [
     ({"operator.mask": "own.npy"}, "operator.acceleration", "reconstruct", "without a mask file"),
     ({"measurement": "scan.npz"}, "operator.modality", "reconstruct", "without a measurement"),
     ({"measurement": "scan.npz"}, "images", "reconstruct", "without a measurement"),
+    ({"measurement": "scan.npz"}, "operator.acceleration", "reconstruct", "or with scan.retrospective"),
     ({"sampler.preset": "brats_mri"}, "sampler.steps", "reconstruct", "where sampler.preset is ''"),
     ({"sampler.calls": 9}, "sampler.steps", "reconstruct", "where sampler.calls is 0"),
     ({"data.packed": "slices.npz"}, "data.folders", "train", "where data.packed is ''"),
@@ -144,6 +145,9 @@ def test_a_field_that_nobody_reads_is_refused_by_name(changes, name, mode, messa
 def test_what_is_read_passes_and_a_field_beside_parts_does_not():
     config = default_config()
     check_overrides(config, ["operator.acceleration", "sampler.steps", "images"], "reconstruct")
+    study = default_config()
+    study.measurement, study.scan.retrospective = "scan.npz", True
+    check_overrides(study, ["operator.acceleration", "operator.mask", "operator.center_fraction"], "reconstruct")
     config.parts.one = default_config()
     check_overrides(config, ["parts.one.operator.acceleration"], "reconstruct")
     with pytest.raises(ValueError, match=r"--config\.parts\.one\.operator\.acceleration"):
