@@ -1,5 +1,7 @@
 """Whole volumes: windows, one program, resumed and shared work, files in the source's place."""
 
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,8 @@ from scoreinv.build.checks import check_overrides
 from scoreinv.build.volume_tasks import of_slices, parse_slices
 from scoreinv.drivers import reconstruct_volume as driver
 from scoreinv.drivers.reconstruct import reconstruct
-from scoreinv.drivers.reconstruct_volume import reconstruct_volume, windows
+from scoreinv.drivers.reconstruct_volume import reconstruct_volume
+from scoreinv.drivers.volume_draws import windows
 from scoreinv.formats.volume import Geometry
 
 ROOT = Path(__file__).parents[2]
@@ -165,14 +168,72 @@ def test_a_volume_seen_in_all_planes(scan, tiny_prior_file, tmp_path):
     assert len(rows) == 5 and min(float(row["psnr"]) for row in rows) > 10
 
 
-@pytest.mark.slow
-def test_two_processes_share_a_volume(scan, tiny_prior_file, tmp_path):
-    command = [
-        sys.executable, str(ROOT / "main.py"), f"--workdir={tmp_path}", f"--config.images=('{scan}',)",
-        "--config.slices=all", f"--config.prior={tiny_prior_file}", "--config.sampler.steps=2",
-        "--config.sampler.samples=2",
+def command(scan, prior, workdir, *more):
+    """The command line of a short run."""
+    return [
+        sys.executable, str(ROOT / "main.py"), f"--workdir={workdir}", f"--config.images=('{scan}',)",
+        "--config.slices=all", f"--config.prior={prior}", "--config.sampler.steps=2", "--config.sampler.samples=2",
+        "--config.interval.steps=2", "--config.interval.draws=2", *more,
     ]  # fmt: skip
-    pair = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coupled", [[], ["--config.volume.coupling=0.1", "--config.volume.depth=2"]])
+def test_seven_slices_on_three_devices_are_those_of_one(coupled, tiny_prior_file, tmp_path):
+    values = np.random.default_rng(0).random((7, 16, 16)).astype(np.float32)
+    np.save(tmp_path / "scan.npy", values)
+    for devices in ("1", "3"):
+        env = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+        line = command(tmp_path / "scan.npy", tiny_prior_file, tmp_path / devices, *coupled)
+        subprocess.run(line, cwd=ROOT, env=env, check=True)
+    for name in ("image", "std", "low", "high", "contrast"):
+        one, three = (np.load(tmp_path / devices / f"scan-4x-{name}.npy") for devices in ("1", "3"))
+        assert np.ptp(one) > 0
+        np.testing.assert_allclose(one, three, atol=1e-4)
+    found = (tmp_path / "3" / "volume.csv").read_text().splitlines()[1:]
+    assert sorted(line.split(",")[1] for line in found) == list("0123456")
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_volume_whatever_starts_them(scan, tiny_prior_file, tmp_path):
+    launch = ["--coordinator_address=localhost:1", "--num_processes=2"]  # nobody listens, and nobody is asked
+    pair = [
+        subprocess.Popen(command(scan, tiny_prior_file, tmp_path, *launch, f"--process_id={i}"), cwd=ROOT)
+        for i in range(2)
+    ]
+    assert [process.wait(timeout=300) for process in pair] == [0, 0]
+    lines = (tmp_path / "volume.csv").read_text().splitlines()
+    assert len(lines) == 6 and len({line.split(",")[1] for line in lines}) == 6
+
+
+OF_ONE_PROGRAM = """
+import sys
+from pathlib import Path
+import jax
+from configs import default
+from scoreinv import parallel
+from scoreinv.drivers.reconstruct_volume import reconstruct_volume
+parallel.initialize(sys.argv[1], 2, int(sys.argv[2]))
+assert jax.device_count() == 2 * jax.local_device_count()
+config = default.get_config()
+config.prior, config.images, config.slices = sys.argv[3], (sys.argv[4],), "all"
+config.sampler.update({"steps": 2, "samples": 2})
+config.interval.update({"steps": 2, "draws": 2})
+assert len(reconstruct_volume(config, Path(sys.argv[5]))) == 5
+"""
+
+
+@pytest.mark.slow
+def test_processes_of_one_distributed_program_share_a_volume(scan, tiny_prior_file, tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    env = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    arguments = [str(tiny_prior_file), str(scan), str(tmp_path)]
+    pair = [
+        subprocess.Popen([sys.executable, "-c", OF_ONE_PROGRAM, address, str(i), *arguments], cwd=ROOT, env=env)
+        for i in range(2)
+    ]
     assert [process.wait(timeout=300) for process in pair] == [0, 0]
     lines = (tmp_path / "volume.csv").read_text().splitlines()
     assert len(lines) == 6 and len({line.split(",")[1] for line in lines}) == 6
