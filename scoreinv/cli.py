@@ -76,8 +76,10 @@ def run(argv: list[str]) -> None:
 
     try:
         compilation_cache.enable()
-        if mode == "train":  # the other modes share work through files: their processes end when they like
+        if mode == "train":
             parallel.initialize(coordinator_flag.value, processes_flag.value, process_flag.value)
+        elif coordinator_flag.value or processes_flag.value:  # they end when they like, and none waits for the others
+            logging.info("mode %s: processes share work through --workdir and need no coordinator", mode)
         check_config(config_flag.value, mode)
         check_overrides(config_flag.value, config_flags.get_override_values(flag), mode)
         drive(mode, config_flag.value, workdir)

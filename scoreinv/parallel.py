@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -131,11 +132,13 @@ def compile_batch(fn: Callable[..., Any], shared: Any, *batch: Any) -> Callable[
         in_axes=(None, 0),
         devices=jax.local_devices()[:devices],
     )
-    compiled = mapped.lower(shared, split(batch)).compile()
+    # A program is compiled for arguments that lie on one device; those that another one made may lie on several.
+    gathered = partial(jax.device_put, device=jax.local_devices()[0])
+    compiled = mapped.lower(*gathered((shared, split(gathered(batch))))).compile()
     refuse_beyond_memory(compiled, devices)
 
     def run(shared, *batch):
-        result = compiled(shared, split(batch))
+        result = compiled(*gathered((shared, split(gathered(batch)))))
         return jax.tree.map(lambda x: x.reshape(devices * size, *x.shape[2:])[:n], result)
 
     return run

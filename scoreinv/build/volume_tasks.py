@@ -159,7 +159,10 @@ def _measured_volume(config) -> VolumeTask:
     sets = {} if coils is None else {"sets": coils.shape[0] if coils.ndim == 4 else 1}
 
     def measured(position: int):
-        scan = scan_at(chosen[position], **sets)
+        try:
+            scan = scan_at(chosen[position], **sets)
+        except ValueError as error:
+            raise ValueError(f"slice {chosen[position]} of {path.name!r}: {error}; give `slices` without it") from error
         y, operator, noise_std = scan.measurement
         factor = scan.scale / middle.scale
         if image_shape(scan.measurement) != shape:

@@ -94,8 +94,15 @@ def _volume(path: Path, side: int) -> dict[str, Any]:
     over = (*OVERLAYS, *opened)
     units = {kind: "" if kind in opened else unit for kind in maps}
     packed = [_packed(kind, values, units[kind], "map" if kind in over else IMAGE) for kind, values in maps.items()]
-    indices = list(range(0, len(whole.values), steps[0]))
+    indices = _indices(path.with_name("volume.csv"), name, len(whole.values))[:: steps[0]]
     return {"name": name, "shape": maps[IMAGE].shape, "spacing": real, "maps": packed, "indices": indices}
+
+
+def _indices(rows: Path, name: str, count: int) -> list[int]:
+    """The slices' own numbers, where the rows beside a volume are of all of them; else from 0 on."""
+    found = csv_rows(read_text(rows, TABLE, whole_lines=True), rows, TABLE) if rows.is_file() else []
+    own = {int(row["slice"]) for row in found if row.get("volume") == name and row.get("slice", "").isdigit()}
+    return sorted(own) if len(own) == count else list(range(count))
 
 
 def _thinned(volume: Volume, steps: Sequence[int]) -> Float[np.ndarray, "slices H W"]:

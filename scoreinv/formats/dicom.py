@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 
 from scoreinv.formats.dicom_files import Frame, image_frames, read_header, stored_frames
-from scoreinv.formats.dicom_series import check_one_size, choose_series, refuse_doubles
+from scoreinv.formats.dicom_series import check_one_size, check_one_spacing, choose_series, refuse_doubles
 from scoreinv.formats.guard import DAMAGED, FREE_BYTES, MAX_BYTES, MAX_RATIO, FileError, check_bytes, shown
 from scoreinv.formats.mosaic import is_mosaic, tiles
 from scoreinv.formats.volume import PLANES, Geometry, Volume, layout
@@ -43,6 +43,7 @@ def read_dicom(files: Sequence[Path], path: Path, key: str = "", plane: str = ""
     chosen = choose_series([(file, read_header(file)) for file in files], path, key)
     frames = [frame for file, header in chosen for frame in image_frames(file, header)]
     check_one_size(frames, path)
+    check_one_spacing([_spacing(frame) for frame in frames], path)
     if len(frames) == 1 and is_mosaic(frames[0].header):
         return _mosaic(frames[0])
     limit = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * sum(file.stat().st_size for file, _ in chosen)))

@@ -24,6 +24,8 @@ _TELLING = (
     "InstanceNumber",
 )
 
+SAME_SPACING = 1e-3  # relative
+
 
 def choose_series(files: Files, path: Path, key: str) -> Files:
     """The files of one series.
@@ -82,6 +84,22 @@ def check_one_size(frames: Sequence[Frame], path: Path) -> None:
         raise FileError(
             f"{shown(path)} mixes image sizes {sorted(sizes)}; allowed: one series of one size per folder: move the "
             "others out or name one file"
+        )
+
+
+def check_one_spacing(spacings: Sequence[tuple[float, float]], path: Path) -> None:
+    """Refuses images of several pixel spacings, by more than what a scanner's rounding makes.
+
+    Args:
+        spacings: (row, column) spacing of each image in mm.
+        path: file or folder that messages name.
+    """
+    found = np.array(spacings)
+    if np.any(np.ptp(found, 0) > SAME_SPACING * found.max(0)):
+        several = sorted({f"{row:.4g} x {column:.4g}" for row, column in spacings})
+        raise FileError(
+            f"{shown(path)} mixes pixel spacings of {one_line(', '.join(several), 80)} mm; allowed: one series of one "
+            "spacing per folder: move the others out or name one file"
         )
 
 

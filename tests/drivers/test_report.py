@@ -54,6 +54,13 @@ def test_a_page_holds_maps_and_tables(run):
     assert data["tables"][0]["rows"][1][2] == "</script><b>9"
 
 
+def test_slices_keep_the_numbers_that_the_rows_give_them(run):
+    assert held(report(default.get_config(), run).read_text())["volumes"][0]["indices"] == [0, 1, 2, 3]
+    rows = "".join(f"scan-4x,{i},30\n" for i in (20, 22, 24, 18))
+    (run / "volume.csv").write_text("volume,slice,psnr\n" + rows)
+    assert held(report(default.get_config(), run).read_text())["volumes"][0]["indices"] == [18, 20, 22, 24]
+
+
 def test_large_volumes_are_thinned(run):
     config = default.get_config()
     config.report.side = 3

@@ -34,6 +34,11 @@ def mixed_sizes(folder):
     write_slice(folder / "b.dcm", np.zeros((8, 9)), (0, 0, 1), series="1.2")
 
 
+def mixed_spacings(folder):
+    for name, spacing in (("a", [0.5, 0.5]), ("b", [0.5, 0.6])):
+        write_slice(folder / f"{name}.dcm", np.zeros((8, 8)), (0, 0, ord(name)), series="1.2", PixelSpacing=spacing)
+
+
 def unknown_transfer_syntax(folder):
     write_slice(folder / "a.dcm", np.zeros((8, 8)))
     header = pydicom.dcmread(folder / "a.dcm")
@@ -75,6 +80,7 @@ BAD = [
     (empty, "no image files in"),
     (missing_slices, "neighbouring slices are 1 to 2 mm apart; allowed: evenly spaced"),
     (mixed_sizes, r"image sizes \[\(8, 8\), \(8, 9\)\]; allowed: one series of one size"),
+    (mixed_spacings, r"pixel spacings of 0\.5 x 0\.5, 0\.5 x 0\.6 mm; allowed: one series of one spacing"),
     (unknown_transfer_syntax, r"transfer syntax '1\.2\.3\.4\.5'.*allowed"),
     (truncated_nifti, r"a\.nii\.gz.*damaged or truncated"),
     (constant_volume, "allowed: low < high, not constant"),
