@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -132,13 +131,14 @@ def compile_batch(fn: Callable[..., Any], shared: Any, *batch: Any) -> Callable[
         in_axes=(None, 0),
         devices=jax.local_devices()[:devices],
     )
-    # A program is compiled for arguments that lie on one device; those that another one made may lie on several.
-    gathered = partial(jax.device_put, device=jax.local_devices()[0])
-    compiled = mapped.lower(*gathered((shared, split(gathered(batch))))).compile()
+    # From shapes alone: where the examples lie would become a part of the program.
+    compiled = mapped.lower(*jax.eval_shape(lambda *x: x, shared, split(batch))).compile()
     refuse_beyond_memory(compiled, devices)
+    places, _ = compiled.input_shardings
 
     def run(shared, *batch):
-        result = compiled(*gathered((shared, split(gathered(batch)))))
+        # What another program left on some of the devices moves to where this one expects it.
+        result = compiled(*jax.device_put((shared, split(batch)), places))
         return jax.tree.map(lambda x: x.reshape(devices * size, *x.shape[2:])[:n], result)
 
     return run
