@@ -25,6 +25,10 @@ for n in (6, 3, 8):
     results.append(run(jnp.float32(2.0), keys, x))
 assert [len(r) for r in results] == [6, 3, 8]
 assert len(results[2].devices()) == int(sys.argv[1])
+# What lies on one device or on all of them goes into a program for all.
+one = parallel.compile_batch(draw, jnp.float32(2.0), keys[:1], x[:1])(jnp.float32(2.0), keys[:1], x[:1])
+again = parallel.compile_batch(draw, one[0, 0], keys, results[2])
+results.append(again(one[0, 0], keys, results[2]))
 np.save(sys.argv[2], np.concatenate(results))
 """
 
