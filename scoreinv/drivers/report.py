@@ -44,7 +44,8 @@ def report(config, workdir: Path) -> Path:
     """
     files = sorted(workdir.rglob("*-image.nii.gz")) if workdir.is_dir() else []
     volumes = [_volume(path, config.report.side) for path in files]
-    tables = [_table(path, workdir) for name in TABLES for path in sorted(workdir.rglob(name))]
+    tables = [_summary(path, workdir) for path in sorted(workdir.rglob("summary.md"))]
+    tables += [_table(path, workdir) for name in TABLES for path in sorted(workdir.rglob(name))]
     tables += [_metrics(path) for path in sorted(workdir.rglob("metrics.json"))]
     pictures = [_picture(path, workdir) for path in sorted(workdir.rglob("*.png"))]
     if not volumes and not tables:
@@ -121,6 +122,13 @@ def _table(path: Path, workdir: Path) -> dict[str, Any]:
     rows = csv_rows(read_text(path, TABLE, whole_lines=True), path, TABLE)
     columns = list(rows[0]) if rows else []
     return {"name": str(path.relative_to(workdir)), "columns": columns, "rows": [list(row.values()) for row in rows]}
+
+
+def _summary(path: Path, workdir: Path) -> dict[str, Any]:
+    """The table of means that an evaluation or a sweep wrote."""
+    lines = [line.split("|")[1:-1] for line in read_text(path, TABLE).splitlines() if line.startswith("|")]
+    columns, *rows = [[cell.strip() for cell in line] for line in lines[:1] + lines[2:]] or [[]]
+    return {"name": str(path.relative_to(workdir)), "columns": columns, "rows": rows}
 
 
 def _metrics(path: Path) -> dict[str, Any]:

@@ -54,6 +54,14 @@ def test_a_page_holds_maps_and_tables(run):
     assert data["tables"][0]["rows"][1][2] == "</script><b>9"
 
 
+def test_means_come_before_the_rows_they_are_of(run):
+    (run / "summary.md").write_text("| method | PSNR, dB |\n|---|---|\n| tv | 29.0 ± 2.9 |\n| scoreinv |  |\n")
+    first, second = held(report(default.get_config(), run).read_text())["tables"]
+    rows = [["tv", "29.0 ± 2.9"], ["scoreinv", ""]]
+    assert first == {"name": "summary.md", "columns": ["method", "PSNR, dB"], "rows": rows}
+    assert second["name"] == "volume.csv"
+
+
 def test_slices_keep_the_numbers_that_the_rows_give_them(run):
     assert held(report(default.get_config(), run).read_text())["volumes"][0]["indices"] == [0, 1, 2, 3]
     rows = "".join(f"scan-4x,{i},30\n" for i in (20, 22, 24, 18))
