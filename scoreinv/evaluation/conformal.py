@@ -138,7 +138,7 @@ def fit(
     fitted_on: str,
     levels: Sequence[float] = LEVELS,
     edges: Sequence[float] = EDGES,
-    enough: int = 5,
+    share: float = 0.01,
 ) -> Correction:
     """Fits a correction on validation subjects.
 
@@ -147,8 +147,9 @@ def fit(
         fitted_on: what to tell readers.
         levels: nominal probabilities.
         edges: spreads between the classes; fixed beforehand, as classes chosen by the data would not be exchangeable.
-        enough: a class that fewer subjects have pixels in is fitted with its neighbour of smaller spread, the lowest
-            with the one above.
+        share: a class that holds less of all pixels, or that fewer subjects have pixels in than a level needs
+            (`levels_for`), is fitted with its neighbour of smaller spread, the lowest with the one above: its own
+            quantile would be the largest error of a few pixels.
 
     Returns:
         The correction.
@@ -158,9 +159,12 @@ def fit(
     """
     if len(scores) < 2:
         raise ValueError(f"{len(scores)} validation subject; intervals that hold for others need at least 2, better 10")
-    counts = _merged([_in_class(scores, edges, c, c) for c in range(len(edges) + 1)], enough)
+    classes = [_in_class(scores, edges, c, c) for c in range(len(edges) + 1)]
     factors = [
-        [subject_quantile(_in_class(scores, edges, *counts[c]), level) for c in range(len(edges) + 1)]
+        [
+            subject_quantile(_in_class(scores, edges, *merged), level)
+            for merged in _merged(classes, level, len(scores), share)
+        ]
         for level in levels
     ]
     return Correction(fitted_on, len(scores), tuple(levels), tuple(edges), tuple(map(tuple, factors)))
@@ -176,9 +180,13 @@ def _in_class(scores: Mapping[str, Scores], edges: Sequence[float], first: int, 
     return [ratios for ratios in found if len(ratios)]
 
 
-def _merged(classes: Sequence[list[Pixels]], enough: int) -> list[tuple[int, int]]:
+def _merged(classes: Sequence[list[Pixels]], level: float, subjects: int, share: float) -> list[tuple[int, int]]:
     """For each class the (first, last) class that it is fitted with."""
-    populated = [c for c, subjects in enumerate(classes) if len(subjects) >= enough]
+    pixels = [sum(map(len, of_class)) for of_class in classes]
+    needed = min(level / (1 - level) * (1 - 1e-9), subjects)
+    populated = [
+        c for c, of_class in enumerate(classes) if len(of_class) >= needed and pixels[c] >= share * sum(pixels)
+    ]
     if not populated:
         return [(0, len(classes) - 1)] * len(classes)
     merged = []

@@ -70,6 +70,21 @@ def test_a_class_that_few_subjects_reach_is_fitted_with_its_neighbour():
     np.testing.assert_allclose(one.factors[0][-1], alone.factors[0][-1], rtol=0.02)
 
 
+def test_a_class_of_a_few_pixels_or_too_few_subjects_for_the_level_is_fitted_with_its_neighbour():
+    """Its own quantile would be the largest of a few errors: intervals would be widest where draws agree."""
+    rng = np.random.default_rng(4)
+    made = {name: (e[s > 0.01], s[s > 0.01]) for name, (e, s) in subjects(rng, 12).items()}
+    few_pixels = {name: (np.append(e, 0.3), np.append(s, 0.005)) for name, (e, s) in made.items()}
+    for low, next_to_it, *_ in fit(few_pixels, "one pixel each", (0.5, 0.8, 0.9)).factors:
+        assert low < 1.3 * next_to_it  # alone it would be 60
+    few_subjects = dict(made)
+    for name in list(made)[:6]:
+        e, s = made[name]
+        few_subjects[name] = np.append(e, np.full(200, 0.01)), np.append(s, np.full(200, 0.005))
+    half, ninety = fit(few_subjects, "six subjects of twelve", (0.5, 0.9)).factors
+    assert half[0] == pytest.approx(2.0, rel=0.01) and ninety[0] < 0.9 * ninety[1] < 5
+
+
 def test_one_subject_is_refused():
     with pytest.raises(ValueError, match="1 validation subject; intervals that hold for others need"):
         fit(subjects(np.random.default_rng(0), 1), "too little")
