@@ -57,8 +57,8 @@ def programs(config, methods, calls_of_each):
         draws = draw(make(prior, settings), key, measurement, DRAWS, DRAWS)
         return block_mean(image, config.operator.oversample), draws
 
-    for method in methods:
-        for calls in calls_of_each:
+    for calls in calls_of_each:  # the long ones last
+        for method in methods:
             section = with_method(config, method).sampler
             section.calls = calls
             make, settings = build.sampler(section, blank)
