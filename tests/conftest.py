@@ -2,10 +2,13 @@
 
 import atexit
 import gc
+import importlib.util
+import mmap
 import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 import pytest
 from absl import logging
@@ -33,11 +36,23 @@ def pytest_configure(config):
     """Small programs that run once are compiled without optimisation; the slow tests run as a user's programs do."""
     if config.option.markexpr == "not slow":
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")  # JAX reads it when it loads
+        if xla_knows("xla_cpu_use_fusion_emitters"):  # it ends a program that gives it a flag it does not know
+            os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")  # they take most of a compilation
+
+
+def xla_knows(flag):
+    """Whether the library of the installed JAX holds the name of a flag."""
+    folder = Path(importlib.util.find_spec("jaxlib").submodule_search_locations[0])
+    for library in folder.glob("libjax_common*"):
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return text.find(flag.encode()) >= 0
+    return False
 
 
 def pytest_collection_finish():
-    """What the tests' modules have loaded stays: collections of garbage need not go through it."""
+    """What the tests' modules have loaded stays: collections of garbage need not go through it, nor come so often."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

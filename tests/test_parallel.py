@@ -34,7 +34,8 @@ np.save(sys.argv[2], np.concatenate(results))
 
 
 def run_on(devices, path):
-    env = dict(os.environ, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}", JAX_PLATFORMS="cpu")
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    env = dict(os.environ, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
     subprocess.run([sys.executable, "-c", PROGRAM, str(devices), str(path)], env=env, check=True)
     return np.load(path)
 

@@ -188,7 +188,15 @@ def test_padding_serves_any_sides_and_leaves_fitting_ones_alone(shape):
     np.testing.assert_allclose(score(prior, x, T), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(127, 109), (100, 100), (640, 372), (768, 396)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (127, 109),
+        pytest.param((100, 100), marks=pytest.mark.slow),
+        pytest.param((640, 372), marks=pytest.mark.slow),
+        (768, 396),
+    ],
+)
 def test_the_bundled_network_takes_the_matrices_of_scanners(shape):
     prior = phase_following(nearly_real(padded(build.load_prior("brain-mri")), 0.02))
     image = jax.ShapeDtypeStruct((*shape, 2), jnp.float32)

@@ -38,10 +38,10 @@ def test_a_missing_folder_ends_with_one_line(tmp_path):
         main([f"--ct={tmp_path}/none", f"--workdir={tmp_path}/out"])
 
 
-def test_metal_is_evaluated_and_swept_like_any_modality(tmp_path):
+def test_metal_is_evaluated_and_swept_like_any_modality(fast_folder, tmp_path):
     config = configuration("small", "test", 2)
-    shrink(config, tmp_path / "fast")
-    config.prior, config.evaluate.methods = str(tmp_path / "fast" / "prior.safetensors"), ("li", "scoreinv")
+    shrink(config, fast_folder)
+    config.prior, config.evaluate.methods = str(fast_folder / "prior.safetensors"), ("li", "scoreinv")
     config.sampler.start = "pseudo_inverse"
     evaluate(config, tmp_path / "one")
     rows = list(csv.DictReader((tmp_path / "one" / "evaluate.csv").open()))
@@ -59,9 +59,9 @@ def test_metal_is_evaluated_and_swept_like_any_modality(tmp_path):
     assert small > large
 
 
-def test_a_scan_without_hounsfield_units_is_refused_before_anything_is_written(tmp_path):
+def test_a_scan_without_hounsfield_units_is_refused_before_anything_is_written(fast_folder, tmp_path):
     config = configuration("small", "test", 2)
-    shrink(config, tmp_path / "fast")
+    shrink(config, fast_folder)
     config.data.intensity = "none"
     with pytest.raises(ValueError, match="metal is simulated in Hounsfield units"):
         evaluate(config, tmp_path / "out")

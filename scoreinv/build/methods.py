@@ -317,7 +317,7 @@ def load_unrolled(path: str) -> tuple[Unrolled, Any]:
     params, metadata = read_prior(Path(path) / "unrolled.safetensors" if Path(path).is_dir() else Path(path))
     if "unrolled" not in metadata:
         raise ValueError(f"{path!r} holds no unrolled network; train one with --mode=unroll")
-    return Unrolled(unrolled_network(metadata["unrolled"])), jax.tree.map(jnp.asarray, params)
+    return Unrolled(unrolled_network(metadata["unrolled"])), jax.device_put(params)
 
 
 def baseline_method(config, name: str) -> tuple[Baseline, dict[str, Any]]:

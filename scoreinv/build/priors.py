@@ -122,7 +122,7 @@ def prior_from(params, metadata: Mapping[str, Any], remat: bool = False) -> Prio
     """A prior of network parameters and the description made by `prior_metadata`; `remat` as in `load_prior`."""
     config = metadata["model"]
     network, diffusion = model(config).clone(remat=remat), sde(metadata["sde"])
-    params = jax.tree.map(jnp.asarray, params)
+    params = jax.device_put(params)
     if config["parameterization"] == "edm":
         score = partial(_edm_score, network, diffusion, config["sigma_data"])
     else:

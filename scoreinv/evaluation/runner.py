@@ -96,7 +96,7 @@ class Runner:
         self.prior, self.slices = prior, slices
         self.region = region(slices.shape[:2])
         keys = [zlib.crc32("/".join(map(str, name)).encode()) for name in slices.names]
-        self._keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(jnp.asarray(keys, jnp.uint32))
+        self._keys = jax.vmap(partial(jax.random.fold_in, jax.random.key(seed)))(np.asarray(keys, np.uint32))
         self._programs: dict[Any, Callable[..., Any]] = {}
         self._images: dict[tuple[Any, int], tuple[np.ndarray, np.ndarray]] = {}
         self._measured: dict[tuple[str, int], Simulated] = {}
@@ -127,9 +127,9 @@ class Runner:
     def _slices(self, conditions, index) -> tuple[Array, ...]:
         """What the program measures itself: images, masks and noise."""
         return (
-            jnp.asarray(self.slices.images[index]),
+            jax.device_put(self.slices.images[index]),
             jnp.stack([c.operator.mask for c in conditions]),
-            jnp.asarray([c.noise_std for c in conditions], jnp.float32),
+            jax.device_put(np.float32([c.noise_std for c in conditions])),
         )
 
     def _scans(self, conditions, indices) -> tuple[Array, ...]:
@@ -148,7 +148,7 @@ class Runner:
             key, _ = jax.random.split(self._keys[index])
             if len(self._measured) >= KEPT:
                 self._measured.clear()
-            self._measured[name] = condition.scan.measure(key, jnp.asarray(self.slices.images[index]))
+            self._measured[name] = condition.scan.measure(key, jax.device_put(self.slices.images[index]))
         return self._measured[name]
 
     def measurement(self, condition: Condition, index: int) -> tuple[Measurement, Array]:
@@ -158,7 +158,7 @@ class Runner:
             assert measured.truth is not None
             return measured.measurement, measured.truth
         key, _ = jax.random.split(self._keys[index])
-        operator, image = condition.operator, jnp.asarray(self.slices.images[index])
+        operator, image = condition.operator, jax.device_put(self.slices.images[index])
         noise_std = jnp.float32(condition.noise_std)
         data = _measure(key, image, operator.mask, operator.transform, condition.model, noise_std)
         return data, block_mean(image, self.slices.oversample)
@@ -169,7 +169,7 @@ class Runner:
             measured = self.measured(condition, index)
             assert measured.truth is not None
             return measured.truth, measured.metal
-        return block_mean(jnp.asarray(self.slices.images[index]), self.slices.oversample), None
+        return block_mean(jax.device_put(self.slices.images[index]), self.slices.oversample), None
 
     def images(self, condition: Condition, indices: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
         """(mean, standard deviation) of the draws for some slices; made once more where they were not kept."""

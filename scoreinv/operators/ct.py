@@ -244,7 +244,7 @@ def uniform_angles(views: int) -> Float[Array, " views"]:
     >>> [round(float(angle), 3) for angle in scoreinv.uniform_angles(4)]
     [0.0, 0.785, 1.571, 2.356]
     """
-    return jnp.asarray(np.float32(np.pi) * np.arange(views, dtype=np.float32) / np.float32(views))
+    return jax.device_put(np.float32(np.pi) * np.arange(views, dtype=np.float32) / np.float32(views))
 
 
 def sparse_view_mask(views_total: int, views: int) -> Float[Array, "views 1"]:
@@ -267,7 +267,7 @@ def sparse_view_mask(views_total: int, views: int) -> Float[Array, "views 1"]:
         raise ValueError(f"{views} views of {views_total}; give a number from 1 to {views_total}")
     mask = np.zeros((views_total, 1), np.float32)
     mask[np.round(np.arange(views) * views_total / views).astype(int)] = 1
-    return jnp.asarray(mask)
+    return jax.device_put(mask)
 
 
 def limited_angle_mask(views_total: int, degrees: float | int, start: float | int = 0.0) -> Float[Array, "views 1"]:
@@ -287,4 +287,4 @@ def limited_angle_mask(views_total: int, degrees: float | int, start: float | in
     if not 0 < degrees <= 180:
         raise ValueError(f"limited angle of {degrees} degrees; give a range above 0 and up to 180")
     position = np.mod(180 * np.arange(views_total) / views_total - start + 1e-9, 180)
-    return jnp.asarray(position[:, None] < degrees, jnp.float32)
+    return jax.device_put(np.float32(position[:, None] < degrees))

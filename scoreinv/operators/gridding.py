@@ -68,8 +68,8 @@ def gridding(frequencies: np.ndarray, shape: tuple[int, int]) -> Gridding:
 
 
 def table(values: np.ndarray, dtype: type = np.float32) -> Array:
-    """Values on the device, rounded here: JAX compiles a program for each shape that it rounds."""
-    return jnp.asarray(np.asarray(values, dtype))
+    """Values on the device, rounded here and put there: `jnp.asarray` compiles a program for each shape."""
+    return jax.device_put(np.asarray(values, dtype))
 
 
 def even_fast_length(n: int) -> int:

@@ -140,7 +140,7 @@ def radial_mask(shape: tuple[int, int], spokes: int) -> Float[Array, "H W"]:
         for n, f in zip(shape, (np.sin, np.cos), strict=True)
     )
     mask[rows, columns] = 1
-    return jnp.asarray(mask)
+    return jax.device_put(mask)
 
 
 def _center_lines(lines: int, acceleration: float | int, center_fraction: float) -> int:

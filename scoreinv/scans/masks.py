@@ -4,7 +4,6 @@ import itertools
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Num
 
@@ -33,7 +32,7 @@ def read_mask(path: str, shape: tuple[int, int]) -> jax.Array:
         raise ValueError(
             f"mask {path!r} does not measure the zero frequency, at [{shape[0] // 2}, {shape[1] // 2}]; {hint}"
         )
-    return jnp.asarray(mask)
+    return jax.device_put(mask)
 
 
 def fitting_mask(mask: Num[np.ndarray, "..."] | Bool[np.ndarray, "..."], measured: Support) -> tuple[Support, str]:

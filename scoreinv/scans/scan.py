@@ -63,8 +63,8 @@ def scaled_scan(name: str, y: np.ndarray, mask: np.ndarray, transform, noise_std
     bad = int(np.sum(~np.isfinite(y)))
     if bad:
         raise ValueError(f"{name!r} holds NaN or Inf in {bad} of {y.size} samples; zero them in data and mask")
-    operator = LinearOperator(jnp.asarray(mask), transform)
-    measured: jax.Array = jnp.asarray(mask * y)
+    operator = LinearOperator(jax.device_put(mask), transform)
+    measured: jax.Array = jax.device_put(mask * y)
     size = jnp.linalg.norm(operator.inverse(measured), axis=-1)
     scale = float(jnp.percentile(size, 99.8)) or float(size.max())
     if not scale > 0:

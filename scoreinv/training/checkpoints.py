@@ -179,4 +179,4 @@ def load_params(path: str, like) -> dict[str, Any]:
     if shapes[0] != shapes[1]:
         name = min(set(shapes[0].items()) ^ set(shapes[1].items()))[0]
         raise ValueError(f"{path!r} holds another network (parameter {name} differs); use the config it was made with")
-    return jax.tree.map(jnp.asarray, params)
+    return jax.device_put(params)

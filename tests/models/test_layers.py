@@ -130,7 +130,7 @@ def small_network(**changes):
     shapes = jax.eval_shape(model.init, jax.random.key(0), x, sigma)["params"]
     # The published initialisation makes every branch zero; random weights exercise them.
     rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda p: jnp.asarray(rng.normal(0, 0.15, p.shape), jnp.float32), shapes)
+    params = jax.tree.map(lambda p: np.float32(rng.normal(0, 0.15, p.shape)), shapes)
     return model, params, x, sigma
 
 
@@ -158,7 +158,7 @@ def test_rematerialisation_changes_no_gradient_and_stores_less_for_it():
 
     # What the backward pass is given. The memory of compiled CPU programs shows nothing: XLA's CPU backend finds
     # that the recomputed blocks equal the first ones and merges them.
-    model, params, _, sigma = small_network(num_res_blocks=2, attn_resolutions=())
+    model, params, _, sigma = small_network(ch_mult=(1,), num_res_blocks=2, attn_resolutions=())
     stored, less = (
         jax.tree.leaves(jax.eval_shape(lambda p, m=m: jax.vjp(lambda p: loss(m, p, sigma), p)[1], params))
         for m in (model, model.clone(remat=True))
@@ -185,7 +185,7 @@ def test_dropout_acts_in_the_training_loss_alone():
     model, x = build.model(config.model), normal(19, (8, 8, 1))
     shapes = jax.eval_shape(model.init, jax.random.key(0), x[None], jnp.ones(1))["params"]
     rng = np.random.default_rng(1)
-    params = jax.tree.map(lambda p: jnp.asarray(rng.normal(0, 0.3, p.shape), jnp.float32), shapes)
+    params = jax.tree.map(lambda p: np.float32(rng.normal(0, 0.3, p.shape)), shapes)
     key, values = jax.random.key(1), {}
     for rate in (0.0, 0.5):
         loss, loss_at = build.loss(config, model.clone(dropout=rate))

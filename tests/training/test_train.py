@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import flax.linen as nn
@@ -27,6 +25,7 @@ from scoreinv.drivers.train import train
 from scoreinv.formats import prior_file
 from scoreinv.scans.intensity import IntensityScale
 from scoreinv.training import optimization
+from scoreinv.training.monitor import Monitor
 from tests.training import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -99,21 +98,22 @@ def test_training_stopped_and_resumed_equals_uninterrupted_bit_for_bit(config, p
     assert_same(tmp_path / "stopped", tmp_path / "whole")
 
 
-def test_sigterm_saves_says_so_and_continues_as_if_uninterrupted(small_network, config, packed, tmp_path):
+def test_sigterm_saves_says_so_and_continues_as_if_uninterrupted(small_network, config, packed, tmp_path, monkeypatch):
     """Bit for bit, from a stream whose position is in the checkpoint."""
     config.data.update({"packed": packed, "on_device": False})
-    config.train.steps = 1_000_000
+    config.train.steps = 6
+    scalars = Monitor.scalars
 
-    def stop():
-        while not (tmp_path / "stopped" / "checkpoints" / "2").exists():
-            time.sleep(0.01)
-        signal.raise_signal(signal.SIGTERM)
+    def then_stop(self, step, values):
+        scalars(self, step, values)
+        if step == 3:
+            signal.raise_signal(signal.SIGTERM)
 
-    threading.Thread(target=stop, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt, match=r"stopped by SIGTERM; step \d+ is saved: the same command continues"):
+    with monkeypatch.context() as stopping, pytest.raises(KeyboardInterrupt) as end:
+        stopping.setattr(Monitor, "scalars", then_stop)
         train(config, tmp_path / "stopped")
-    saved = max(int(p.name) for p in (tmp_path / "stopped" / "checkpoints").iterdir())
-    config.train.steps = saved + 3
+    assert str(end.value) == "stopped by SIGTERM; step 3 is saved: the same command continues"
+    assert (tmp_path / "stopped" / "checkpoints" / "3").is_dir()
     train(config, tmp_path / "stopped")
     train(config, tmp_path / "whole")
     assert_same(tmp_path / "stopped", tmp_path / "whole")
@@ -242,7 +242,8 @@ def free_port():
 
 def launch_processes(workdir, count, devices, *arguments):
     """As many processes of one run, each with so many virtual devices."""
-    env = dict(os.environ, XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}", JAX_PLATFORMS="cpu")
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    env = dict(os.environ, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
     env["JAX_CPU_COLLECTIVES_IMPLEMENTATION"] = "gloo"
     if count > 1:
         arguments = (*arguments, f"--coordinator_address=localhost:{free_port()}", f"--num_processes={count}")
