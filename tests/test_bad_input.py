@@ -23,7 +23,7 @@ def write_prior(path, channels=1, size=32):
     """A prior file of a tiny network with all parameters zero."""
     config = default.get_config()
     config.data.size = size
-    config.model.update({"nf": 4, "ch_mult": (1, 1), "patch_size": 2, "num_channels": channels, "image_size": size})
+    config.model.update({"nf": 4, "ch_mult": (1,), "patch_size": 2, "num_channels": channels, "image_size": size})
     image = jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
     shapes = jax.eval_shape(build.model(config.model).init, jax.random.key(0), image, jnp.ones(1))["params"]
     params = jax.tree.map(lambda p: np.zeros(p.shape, np.float32), shapes)

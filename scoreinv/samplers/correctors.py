@@ -4,6 +4,8 @@ In both, `alpha` is the squared ratio of signal between the two levels, (alpha_t
 for VP, as in the samplers of Song et al. 2021. One network call per application.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -17,8 +19,15 @@ def _signal_ratio(sde: SDE, t: Time, t_next: Time) -> Scalar:
     return (sde.marginal_prob(t)[0] / sde.marginal_prob(t_next)[0]) ** 2
 
 
-def _langevin_move(x: Image, score: Image, z: Image, step: Scalar) -> Image:
-    return x + step * score + jnp.sqrt(2 * step) * z
+def _kernel(prior: Prior, step_length: Callable[[Image, Image, Time], Scalar]) -> Kernel:
+    """Langevin steps of the length 2 alpha step_length(score, noise, t)^2."""
+
+    def kernel(key, x, t, t_next):
+        score, z = prior.score_fn(x, t), jax.random.normal(key, x.shape)
+        step = 2 * _signal_ratio(prior.sde, t, t_next) * step_length(score, z, t) ** 2
+        return x + step * score + jnp.sqrt(2 * step) * z
+
+    return kernel
 
 
 def langevin(prior: Prior, snr: Scalar) -> Kernel:
@@ -35,14 +44,10 @@ def langevin(prior: Prior, snr: Scalar) -> Kernel:
         The kernel.
     """
 
-    def kernel(key, x, t, t_next):
-        score = prior.score_fn(x, t)
-        z = jax.random.normal(key, x.shape)
-        ratio = jnp.linalg.norm(z.ravel()) / jnp.maximum(jnp.linalg.norm(score.ravel()), 1e-12)
-        step = 2 * _signal_ratio(prior.sde, t, t_next) * (snr * ratio) ** 2
-        return _langevin_move(x, score, z, step)
+    def step_length(score, z, _):
+        return snr * (jnp.linalg.norm(z.ravel()) / jnp.maximum(jnp.linalg.norm(score.ravel()), 1e-12))
 
-    return kernel
+    return _kernel(prior, step_length)
 
 
 def annealed_langevin(prior: Prior, snr: Scalar) -> Kernel:
@@ -56,9 +61,4 @@ def annealed_langevin(prior: Prior, snr: Scalar) -> Kernel:
         The kernel.
     """
 
-    def kernel(key, x, t, t_next):
-        _, sigma = prior.sde.marginal_prob(t)
-        step = 2 * _signal_ratio(prior.sde, t, t_next) * (snr * sigma) ** 2
-        return _langevin_move(x, prior.score_fn(x, t), jax.random.normal(key, x.shape), step)
-
-    return kernel
+    return _kernel(prior, lambda score, z, t: snr * prior.sde.marginal_prob(t)[1])
