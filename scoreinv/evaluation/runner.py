@@ -129,7 +129,7 @@ class Runner:
         return (
             jax.device_put(self.slices.images[index]),
             jnp.stack([c.operator.mask for c in conditions]),
-            jax.device_put(np.float32([c.noise_std for c in conditions])),
+            jax.device_put(np.asarray([c.noise_std for c in conditions], np.float32)),
         )
 
     def _scans(self, conditions, indices) -> tuple[Array, ...]:
