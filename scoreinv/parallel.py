@@ -131,14 +131,17 @@ def compile_batch(fn: Callable[..., Any], shared: Any, *batch: Any) -> Callable[
         in_axes=(None, 0),
         devices=jax.local_devices()[:devices],
     )
-    # From shapes alone: where the examples lie would become a part of the program.
-    compiled = mapped.lower(*jax.eval_shape(lambda *x: x, shared, split(batch))).compile()
+    examples = shared, split(batch)
+    if jax.process_count() == 1:  # from shapes alone: where the examples lie would become a part of the program
+        examples = jax.eval_shape(lambda *x: x, *examples)
+    compiled = mapped.lower(*examples).compile()
     refuse_beyond_memory(compiled, devices)
     places, _ = compiled.input_shardings
 
     def run(shared, *batch):
+        given = shared, split(batch)
         # What another program left on some of the devices moves to where this one expects it.
-        result = compiled(*jax.device_put((shared, split(batch)), places))
+        result = compiled(*(jax.device_put(given, places) if jax.process_count() == 1 else given))
         return jax.tree.map(lambda x: x.reshape(devices * size, *x.shape[2:])[:n], result)
 
     return run

@@ -114,6 +114,17 @@ def test_a_bad_volume_is_not_reconstructed(tmp_path, write, message):
     assert "\n" not in str(error.value) and not (tmp_path / "out").exists()
 
 
+def test_an_empty_slice_of_a_scan_is_named_before_anything_is_written(tmp_path):
+    kspace = np.random.default_rng(0).standard_normal((3, 1, 16, 16)).astype(np.complex64)
+    kspace[0] = 0
+    np.savez(tmp_path / "scan.npz", kspace=kspace)
+    config = default.get_config()
+    config.slices, config.measurement = "all", str(tmp_path / "scan.npz")
+    with pytest.raises(ValueError, match=r"slice 0 of 'scan.npz': kspace holds zeros only.*give `slices` without it"):
+        reconstruct(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_tilted_gantry_is_said_and_every_slice_keeps_its_place(tmp_path):
     (tmp_path / "in").mkdir()
     for z in range(3):
