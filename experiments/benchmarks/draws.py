@@ -3,7 +3,7 @@
     python experiments/benchmarks/draws.py [--sides 128 256 512] [--calls 40] [--repeats 3]
 
 Phantoms of ellipses with the bundled priors; the start (once for all draws of a scan) is timed by itself. Every program
-runs once to warm up, then `--repeats` times; the table has the fastest and, in brackets, the median.
+is compiled before it runs `--repeats` times; the table has the fastest and, in brackets, the median.
 """
 
 import argparse
@@ -60,11 +60,11 @@ def timed(fn, repeats, *args):
     program = jax.jit(fn).lower(*args).compile()
     compiling = time.perf_counter() - started
     seconds = []
-    for _ in range(repeats + 1):
+    for _ in range(repeats):
         started = time.perf_counter()
         jax.block_until_ready(program(*args))
         seconds.append(time.perf_counter() - started)
-    return f"{min(seconds[1:]):.2f} ({statistics.median(seconds[1:]):.2f})", compiling
+    return f"{min(seconds):.2f} ({statistics.median(seconds):.2f})", compiling
 
 
 def one_draw(make, prior, settings, measurement):
