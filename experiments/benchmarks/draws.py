@@ -1,6 +1,6 @@
 """Seconds a draw of the default sampler takes, against TV, by image side: MRI of 1 and 8 coils and CT.
 
-    python experiments/benchmarks/draws.py [--sides 128 256 512] [--calls 40] [--repeats 3]
+    python experiments/benchmarks/draws.py [--sides 128 256 512] [--calls 40] [--repeats 3] [--only "8 coils"]
 
 Phantoms of ellipses with the bundled priors; the start (once for all draws of a scan) is timed by itself. Every program
 is compiled before it runs `--repeats` times; the table has the fastest and, in brackets, the median.
@@ -72,10 +72,12 @@ def one_draw(make, prior, settings, measurement):
     return make(prior, settings)(jax.random.key(2), measurement)
 
 
-def rows(side, calls, repeats):
-    """Prints the rows of one side."""
+def rows(side, calls, repeats, only):
+    """Prints the rows of one side whose measurement is called like `only`."""
     image = random_ellipses(jax.random.key(0), (side, side))
     for name, (demo, operator, noise_std) in operators(side).items():
+        if only not in name:
+            continue
         config = demo.get_config()
         config.sampler.calls = calls
         measurement = jax.jit(simulate)(jax.random.key(1), operator, image, noise_std)
@@ -101,12 +103,13 @@ def main():
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 256, 512])
     parser.add_argument("--calls", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", default="", help="part of a measurement's name: 1 coil, 8 coils, CT")
     flags = parser.parse_args()
     print(f"jax {jax.__version__}, {len(jax.devices())} x {jax.devices()[0].device_kind}, {flags.calls} calls a draw\n")
     print("| side | measurement | a draw, s | its start, s | TV, s | compiling, s | peak, GiB |")
     print("|---:|---|---:|---:|---:|---:|---:|")
     for side in flags.sides:
-        rows(side, flags.calls, flags.repeats)
+        rows(side, flags.calls, flags.repeats, flags.only)
 
 
 if __name__ == "__main__":
