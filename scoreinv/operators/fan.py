@@ -234,6 +234,36 @@ def fan_transform(
         ValueError: no view, fewer than two columns, or a source inside of the image.
     """
     angles, gamma = np.asarray(angles, np.float64), np.asarray(fan_angles, np.float64)
+    _check(angles, gamma, shape, source_to_axis, steps, centre)
+    s = source_to_axis * np.sin(gamma)
+    width = np.abs(np.gradient(s))
+    spacing = float(np.median(width))
+    reach = np.hypot(*shape) / 2 + np.hypot(*centre)
+    count = int(np.ceil(np.pi * reach * VIEW_SAMPLING))
+    samples = even_fast_length(int(np.ceil(reach + np.abs(s).max())) + 2)
+    frequencies, omega, _ = slices(np.pi * np.arange(count) / count, samples)
+    weight = _column_weight(omega, width, samples)
+    rebinned, parallel = rebinning(angles, gamma, source_to_axis, shape, spacing, centre)
+    return FanBeamTransform(
+        angles=table(angles),
+        plan=gridding(frequencies, shape),
+        response=table(_response(frequencies, shape, centre), np.complex64),
+        cosine=table(weight * np.cos(np.outer(omega, s))),
+        sine=table(weight * np.sin(np.outer(omega, s))),
+        rays=_ray_table(angles + gamma[:, None], count),
+        rebinning=rebinned,
+        parallel=parallel,
+        equalizer=table(equalizer(angles, padded_length(gamma.size), spacing)),
+        fan_angles=table(gamma),
+        source_to_axis=jnp.float32(source_to_axis),
+        centre=table(np.asarray(centre)),
+        spacing=jnp.float32(spacing),
+        shape=(shape[0], shape[1]),
+        steps=steps,
+    )
+
+
+def _check(angles, gamma, shape, source_to_axis, steps, centre) -> None:
     if angles.ndim != 1 or not angles.size or gamma.ndim != 1 or gamma.size < 2 or min(*shape, steps) < 1:
         raise ValueError(
             f"angles of shape {angles.shape}, {gamma.size} detector columns, image {shape}, {steps} steps; give at "
@@ -244,40 +274,25 @@ def fan_transform(
             f"the source, {source_to_axis:g} pixels from the axis, lies inside of the image of {shape[0]} x {shape[1]} "
             "pixels, or the fan opens 180 degrees; check distances, pixel size and their unit"
         )
-    s = source_to_axis * np.sin(gamma)
-    width = np.abs(np.gradient(s))
-    reach = np.hypot(*shape) / 2 + np.hypot(*centre)
-    count = int(np.ceil(np.pi * reach * VIEW_SAMPLING))
-    parallel_angles = np.pi * np.arange(count) / count
-    samples = even_fast_length(int(np.ceil(reach + np.abs(s).max())) + 2)
-    frequencies, omega, _ = slices(parallel_angles, samples)
-    pixel = np.sinc(frequencies / (2 * np.pi)).prod(0)
+
+
+def _response(frequencies, shape, centre):
+    """Response of a pixel at the frequencies of the parallel views, with the phases that centre the image."""
     shift = corner(shape) + np.reshape([-centre[1], centre[0]], (2, 1, 1))
-    phase = (frequencies * shift).sum(0)
-    # Real parts of the half spectrum, whose ends occur once; each column averages over its own width.
-    weight = np.where((omega == 0) | np.isclose(omega, np.pi), 1.0, 2.0)[:, None] / samples
-    weight = weight * np.sinc(omega[:, None] * width / (2 * np.pi))
-    position = np.mod(angles + gamma[:, None], 2 * np.pi) * count / np.pi
-    spacing = float(np.median(width))
-    rebinned, parallel = rebinning(angles, gamma, source_to_axis, shape, spacing, centre)
-    return FanBeamTransform(
-        angles=table(angles),
-        plan=gridding(frequencies, shape),
-        response=table(pixel * np.exp(-1j * phase), np.complex64),
-        cosine=table(weight * np.cos(np.outer(omega, s))),
-        sine=table(weight * np.sin(np.outer(omega, s))),
-        rays=RayTable(
-            first=table(np.floor(position) + TAPS // 2 + 1, np.int32),
-            fraction=table(position - np.floor(position)),
-            angles=2 * count + 2 * TAPS,
-        ),
-        rebinning=rebinned,
-        parallel=parallel,
-        equalizer=table(equalizer(angles, padded_length(gamma.size), spacing)),
-        fan_angles=table(gamma),
-        source_to_axis=jnp.float32(source_to_axis),
-        centre=table(np.asarray(centre)),
-        spacing=jnp.float32(spacing),
-        shape=(shape[0], shape[1]),
-        steps=steps,
+    return np.sinc(frequencies / (2 * np.pi)).prod(0) * np.exp(-1j * (frequencies * shift).sum(0))
+
+
+def _column_weight(omega, width, samples):
+    """Weights of the real parts of a half spectrum, whose ends occur once; each column averages over its own width."""
+    ends = (omega == 0) | np.isclose(omega, np.pi)
+    return np.where(ends, 1.0, 2.0)[:, None] / samples * np.sinc(omega[:, None] * width / (2 * np.pi))
+
+
+def _ray_table(theta, count: int) -> RayTable:
+    """Where rays of the angles theta [columns, views] lie between `count` parallel views over half a turn."""
+    position = np.mod(theta, 2 * np.pi) * count / np.pi
+    return RayTable(
+        first=table(np.floor(position) + TAPS // 2 + 1, np.int32),
+        fraction=table(position - np.floor(position)),
+        angles=2 * count + 2 * TAPS,
     )
