@@ -3,7 +3,8 @@
     python -m experiments.real_ct.run sinogram --workdir=runs/real_ct [--scans htc tooth dendrite neutron]
 
 `sinogram` is the folder of the four data sets (README.md says where they come from). The prior knows bodies, none of
-these objects; nothing was trained on them. Writes results.csv and one picture for each scan.
+these objects; nothing was trained on them. Writes the images of each run, a table and a picture of each scan; called
+again with the same work directory it goes on with the runs that are not there yet.
 """
 
 import argparse
@@ -27,8 +28,10 @@ from tqdm import tqdm
 from configs import ct_demo
 from scoreinv import build
 from scoreinv.build.scans import make_scan
+from scoreinv.build.tasks import Task
 from scoreinv.drivers import reconstruct
 from scoreinv.formats.arrays import read_arrays
+from scoreinv.formats.files import add_arrays
 from scoreinv.prior import padded
 
 SIDE = 128
@@ -113,27 +116,34 @@ def psnr(image: np.ndarray, reference: np.ndarray) -> float:
     return float(10 * np.log10(np.quantile(b, 0.999) ** 2 / np.mean((a - b) ** 2)))
 
 
+def reconstructed(label: str, arrays: Arrays, fields: dict[str, Any], samples: int) -> Arrays:
+    """The image of each method, and as `reference` the Hann-windowed back-projection."""
+    config = ct_demo.get_config()
+    config.sampler.samples, config.interval.draws = samples, 0
+    config.scan.update(fields)
+    scan = make_scan(label, arrays, config)
+    print(f"{label}: " + "; ".join(scan.notes), flush=True)
+    prior = padded(build.load_prior(config.prior))
+    operator, y = scan.measurement.operator, scan.measurement.y
+    reference = jax.jit(lambda o, y: o.transform.fbp(y, o.mask, "hann"))(operator, y)
+    with tqdm(total=len(config.baselines) + samples, desc=label) as bar:
+        methods = reconstruct.methods_of(config, prior)
+        images = {key: method(Task(scan), bar).mean for key, method in methods.items()}
+    return {key: np.asarray(image)[..., 0] for key, image in ({"reference": reference} | images).items()}
+
+
 def run(name: str, folder: Path, workdir: Path, samples: int) -> list[dict[str, Any]]:
     """All runs of one scan; the first, from all views, is what the others are compared with."""
     arrays, runs = SCANS[name](folder)
     segmentation = imread(folder / "htc2022" / "htc2022_tb_segmentation.png") > 0 if name == "htc" else None
-    rows: list[dict[str, Any]] = []
-    reference, pictures = None, []
+    rows, pictures = [], []
     for label, kept, fields in runs:
-        config = ct_demo.get_config()
-        config.sampler.samples = samples
-        config.scan.update(fields)
-        scan = make_scan(label, of_views(arrays, kept), config)
-        print(f"{label}: " + "; ".join(scan.notes), flush=True)
-        prior = padded(build.load_prior(config.prior))
-        with tqdm(total=len(config.baselines) + samples, desc=label) as bar:
-            methods = reconstruct.methods_of(config, prior)
-            images = {key: np.asarray(method(scan.measurement, bar).mean)[..., 0] for key, method in methods.items()}
-        if reference is None:
-            operator = scan.measurement.operator
-            reference = np.asarray(
-                jax.jit(lambda o, y: o.transform.fbp(y, o.mask, "hann"))(operator, scan.measurement.y)
-            )[..., 0]
+        path = workdir / f"{label}.npz"
+        if not path.exists():
+            add_arrays(path, reconstructed(label, of_views(arrays, kept), fields, samples))
+        images = read_arrays(path)
+        own = images.pop("reference")
+        reference = own if not rows else reference
         for key, image in images.items():
             row = {"scan": label, "method": key, "views": int(np.sum(kept)), "psnr": round(psnr(image, reference), 2)}
             row["mcc"] = "" if segmentation is None else round(matthews(image, segmentation), 4)
@@ -144,15 +154,15 @@ def run(name: str, folder: Path, workdir: Path, samples: int) -> list[dict[str, 
     return rows
 
 
-def draw(path: Path, pictures: list[tuple[str, dict[str, np.ndarray]]]) -> None:
-    """One row for each run, one column for each method."""
+def draw(path: Path, pictures: list[tuple[str, Arrays]]) -> None:
+    """One row for each run, one column for each method; the grey scale is the same for all."""
     figure, grid = plt.subplots(
-        len(pictures), len(pictures[0][1]), figsize=(3 * len(pictures[0][1]), 3 * len(pictures)), squeeze=False
+        len(pictures), len(pictures[0][1]), figsize=(3 * len(pictures[0][1]), 3.15 * len(pictures)), squeeze=False
     )
     for axes, (label, images) in zip(grid, pictures, strict=True):
         for one, (key, image) in zip(axes, images.items(), strict=True):
             one.imshow(image, cmap="gray", vmin=0, vmax=1)
-            one.set_title(f"{label}, {key}", fontsize=8)
+            one.set_title(f"{label}, {key}", fontsize=10)
             one.axis("off")
     figure.tight_layout()
     figure.savefig(path, dpi=80)

@@ -37,9 +37,14 @@ def test_columns_of_a_narrow_fan_that_count_to_the_left_are_recognised_too():
     assert found.reversed and "scan.reversed" in " ".join(notes)
 
 
-def test_an_arc_is_proposed_where_the_data_are_of_one():
+@pytest.mark.parametrize(("distance", "pitch"), [(45.0, 1.0), (71.7, 0.667)])
+def test_an_arc_is_proposed_where_the_data_are_of_one(distance, pitch):
     wide = replace(
-        BEAM, angles=2 * np.pi * np.arange(180) / 180, source_to_axis=45.0, source_to_detector=80.0, pitch=1.0
+        BEAM,
+        angles=2 * np.pi * np.arange(180) / 180,
+        source_to_axis=distance,
+        source_to_detector=1.75 * distance,
+        pitch=pitch,
     )
     _, notes = checked_fan(wide, measured(replace(wide, curved=True), 0.0), 0.0, True, True)
     assert "scan.curved=True" in " ".join(notes)
