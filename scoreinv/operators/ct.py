@@ -158,6 +158,7 @@ def radon_transform(
     steps: int = 3,
     pitch: float = 1.0,
     offset: float | np.ndarray = 0.0,
+    averages: bool = False,
 ) -> RadonTransform:
     """Prepares a Radon transform (host side; the result is a pytree to pass to compiled functions).
 
@@ -169,6 +170,8 @@ def radon_transform(
         pitch: width and spacing of the bins, pixels.
         offset: s of the middle of the detector, pixels, one for all views or [views]: `pitch` times the columns between
             the axis of rotation and the middle.
+        averages: the image holds averages over pixels of a band-limited object; False: an object that is constant
+            within pixels, as what is simulated from an image is.
 
     Returns:
         The transform.
@@ -191,14 +194,14 @@ def radon_transform(
     # Long enough that the periodic copies of a projection stay off the detector.
     seen = (np.hypot(*shape) / pitch + detectors) / 2 + reach / pitch
     samples = even_fast_length(max(detectors, int(np.ceil(seen)) + 2))
-    frequencies, omega, boxes = slices(angles, samples, pitch)
+    frequencies, omega, boxes = slices(angles, samples, pitch, averages)
     start = offset.reshape(-1, 1) - pitch * (detectors - 1) / 2
     phase = np.exp(1j * (omega * start - (frequencies * corner(shape)).sum(0)))
     return RadonTransform(
         angles=table(angles),
         plan=gridding(frequencies, shape),
         response=table(boxes * phase / pitch, np.complex64),
-        equalizer=table(equalizer(angles, padded_length(detectors), pitch)),
+        equalizer=table(equalizer(angles, padded_length(detectors), pitch, averages)),
         pitch=jnp.float32(pitch),
         offset=table(offset),
         shape=(shape[0], shape[1]),
@@ -214,7 +217,7 @@ def corner(shape: tuple[int, int]) -> Float[np.ndarray, "2 1 1"]:
 
 
 def slices(
-    angles: Float[np.ndarray, " views"], n: int, pitch: float = 1.0
+    angles: Float[np.ndarray, " views"], n: int, pitch: float = 1.0, averages: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where the slices of n samples lie in the image's spectrum: no further out than its pixels resolve.
 
@@ -222,6 +225,7 @@ def slices(
         angles: radians [views].
         n: number of samples.
         pitch: their spacing, pixels.
+        averages: see `radon_transform`.
 
     Returns:
         (row and column frequencies [2, views, K], their radii [K], response of pixel and detector bin [views, K]).
@@ -229,12 +233,20 @@ def slices(
     omega = 2 * np.pi * np.arange(n // 2 + 1) / (n * pitch)
     omega = omega[omega <= np.pi * (1 + 1e-9)]
     frequencies = np.stack([-np.sin(angles)[:, None] * omega, np.cos(angles)[:, None] * omega])
-    return frequencies, omega, np.sinc(frequencies / (2 * np.pi)).prod(0) * np.sinc(pitch * omega / (2 * np.pi))
+    return frequencies, omega, pixel_response(frequencies, averages) * np.sinc(pitch * omega / (2 * np.pi))
 
 
-def equalizer(angles: Float[np.ndarray, " views"], n: int, pitch: float) -> Float[np.ndarray, "views frequencies"]:
+def pixel_response(frequencies: Float[np.ndarray, "2 ..."], averages: bool) -> Float[np.ndarray, "..."]:
+    """Spectrum of the object that has the image, relative to the image's: of squares, or of what was averaged over."""
+    square = np.sinc(frequencies / (2 * np.pi)).prod(0)
+    return 1 / square if averages else square
+
+
+def equalizer(
+    angles: Float[np.ndarray, " views"], n: int, pitch: float, averages: bool = False
+) -> Float[np.ndarray, "views frequencies"]:
     """1 / S^2 at the frequencies of projections of n samples; 0 above those of the image. Arguments as of `slices`."""
-    inside = slices(angles, n, pitch)[2] ** -2
+    inside = slices(angles, n, pitch, averages)[2] ** -2
     return np.pad(inside, ((0, 0), (0, n // 2 + 1 - inside.shape[1])))
 
 

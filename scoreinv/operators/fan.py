@@ -19,7 +19,16 @@ from jaxtyping import Array, Complex, Float, Int
 from scipy.interpolate import CubicSpline
 
 from scoreinv.operators.base import LinearOperator, Mask
-from scoreinv.operators.ct import SATURATION, FinerRays, RadonTransform, Sinogram, corner, equalizer, slices
+from scoreinv.operators.ct import (
+    SATURATION,
+    FinerRays,
+    RadonTransform,
+    Sinogram,
+    corner,
+    equalizer,
+    pixel_response,
+    slices,
+)
 from scoreinv.operators.filters import padded_length, ramp_filter, view_weights
 from scoreinv.operators.gridding import Gridding, even_fast_length, gridding, spectrum, table
 from scoreinv.operators.linear_solvers import least_squares
@@ -215,6 +224,7 @@ def fan_transform(
     source_to_axis: float,
     steps: int = 3,
     centre: tuple[float, float] = (0.0, 0.0),
+    averages: bool = False,
 ) -> FanBeamTransform:
     """Prepares a fan-beam transform (host side; the result is a pytree to pass to compiled functions).
 
@@ -226,6 +236,7 @@ def fan_transform(
         source_to_axis: distance from the source to the axis of rotation, pixels.
         steps: conjugate-gradient steps of the pseudo-inverse.
         centre: (right, up) of the image's centre from the axis, pixels.
+        averages: see `radon_transform`.
 
     Returns:
         The transform.
@@ -243,17 +254,17 @@ def fan_transform(
     samples = even_fast_length(int(np.ceil(reach + np.abs(s).max())) + 2)
     frequencies, omega, _ = slices(np.pi * np.arange(count) / count, samples)
     weight = _column_weight(omega, width, samples)
-    rebinned, parallel = rebinning(angles, gamma, source_to_axis, shape, spacing, centre)
+    rebinned, parallel = rebinning(angles, gamma, source_to_axis, shape, spacing, centre, averages)
     return FanBeamTransform(
         angles=table(angles),
         plan=gridding(frequencies, shape),
-        response=table(_response(frequencies, shape, centre), np.complex64),
+        response=table(_response(frequencies, shape, centre, averages), np.complex64),
         cosine=table(weight * np.cos(np.outer(omega, s))),
         sine=table(weight * np.sin(np.outer(omega, s))),
         rays=_ray_table(angles + gamma[:, None], count),
         rebinning=rebinned,
         parallel=parallel,
-        equalizer=table(equalizer(angles, padded_length(gamma.size), spacing)),
+        equalizer=table(equalizer(angles, padded_length(gamma.size), spacing, averages)),
         fan_angles=table(gamma),
         source_to_axis=jnp.float32(source_to_axis),
         centre=table(np.asarray(centre)),
@@ -276,10 +287,10 @@ def _check(angles, gamma, shape, source_to_axis, steps, centre) -> None:
         )
 
 
-def _response(frequencies, shape, centre):
+def _response(frequencies, shape, centre, averages):
     """Response of a pixel at the frequencies of the parallel views, with the phases that centre the image."""
     shift = corner(shape) + np.reshape([-centre[1], centre[0]], (2, 1, 1))
-    return np.sinc(frequencies / (2 * np.pi)).prod(0) * np.exp(-1j * (frequencies * shift).sum(0))
+    return pixel_response(frequencies, averages) * np.exp(-1j * (frequencies * shift).sum(0))
 
 
 def _column_weight(omega, width, samples):

@@ -101,12 +101,13 @@ class BeamGeometry:
         return float(max(0.0, far if self.is_turn and near > 0 else near))
 
 
-def projector(geometry: BeamGeometry, steps: int = 3) -> RayTransform:
+def projector(geometry: BeamGeometry, steps: int = 3, averages: bool = False) -> RayTransform:
     """The transform of a scanner's geometry (host side), in intensity times pixel length.
 
     Args:
         geometry: the geometry.
         steps: conjugate-gradient steps of the pseudo-inverse.
+        averages: the image holds averages over pixels, as that of a measured object; see `radon_transform`.
 
     Raises:
         ValueError: a geometry that cannot be.
@@ -115,11 +116,11 @@ def projector(geometry: BeamGeometry, steps: int = 3) -> RayTransform:
     centre = (geometry.centre[0] / pixel, geometry.centre[1] / pixel)
     if geometry.is_fan:
         return fan_transform(
-            angles, geometry.shape, geometry.fan_angles, geometry.source_to_axis / pixel, steps, centre
+            angles, geometry.shape, geometry.fan_angles, geometry.source_to_axis / pixel, steps, centre, averages
         )
     # The line (angle, s) is the line (angle + pi, -s): columns that count to the left are those of the view opposite.
     angles = angles + (np.pi if geometry.reversed else 0)
     axis = (geometry.detectors - 1) / 2 if geometry.axis is None else geometry.axis
     middle = ((geometry.detectors - 1) / 2 - axis) * geometry.pitch / pixel
     offset = middle - (centre[0] * np.cos(angles) + centre[1] * np.sin(angles)) if any(centre) else middle
-    return radon_transform(angles, geometry.shape, geometry.detectors, steps, geometry.pitch / pixel, offset)
+    return radon_transform(angles, geometry.shape, geometry.detectors, steps, geometry.pitch / pixel, offset, averages)

@@ -67,6 +67,7 @@ def rebinning(
     shape: tuple[int, int],
     spacing: float,
     centre: tuple[float, float] = (0.0, 0.0),
+    averages: bool = False,
 ) -> tuple[Rebinning, RadonTransform]:
     """Prepares the rebinning of a fan-beam scan and the parallel transform of its result (host side).
 
@@ -77,6 +78,7 @@ def rebinning(
         shape: (H, W) of the image.
         spacing: distance of the parallel rays, pixels.
         centre: (right, up) of the image's centre from the axis, pixels.
+        averages: see `radon_transform`.
     """
     order = np.argsort(np.mod(angles, 2 * np.pi), kind="stable")
     beta = np.mod(angles, 2 * np.pi)[order]
@@ -102,7 +104,7 @@ def rebinning(
     )
     parallel_angles = np.pi * np.arange(count) / count
     offset = -(centre[0] * np.cos(parallel_angles) + centre[1] * np.sin(parallel_angles))
-    return rebinned, radon_transform(parallel_angles, shape, bins, pitch=spacing, offset=offset)
+    return rebinned, radon_transform(parallel_angles, shape, bins, pitch=spacing, offset=offset, averages=averages)
 
 
 def _between(at, nodes):

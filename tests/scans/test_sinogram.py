@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scoreinv.operators.geometry import BeamGeometry, projector
 from scoreinv.scans import counts
 from scoreinv.scans.ct_geometry import GeometrySettings
 from scoreinv.scans.ct_readings import SinogramSettings
@@ -336,3 +337,16 @@ def test_stripes_of_uneven_detectors_are_removed():
     stripes = np.where(rng.random(182) < 0.1, rng.normal(0, 2, 182), 0)
     removed = counts.without_rings(exact + stripes)
     assert np.mean((removed - exact) ** 2) < 0.6 * np.mean(stripes**2)
+
+
+@pytest.mark.parametrize("distance", [0.0, 100.0])
+def test_an_image_of_averages_over_pixels_explains_an_object_with_edges_better_than_one_of_squares(distance):
+    turn = (2 if distance else 1) * np.pi * np.arange(180) / 180
+    beam = BeamGeometry(turn, (SIDE, SIDE), 160 if distance else DETECTORS, 1.0, 1.4 if distance else 1.0, None,
+                        distance, 1.75 * distance)  # fmt: skip
+    y = fan(SIDE, turn, beam.fan_angles, distance) if distance else parallel(SIDE, turn, DETECTORS)
+    squares, averages = (projector(beam, averages=averages) for averages in (False, True))
+    missed = [float(np.std(y - np.asarray(t.forward(TRUTH.astype(np.float32))))) for t in (squares, averages)]
+    assert missed[1] < 0.9 * missed[0]
+    images = [np.asarray(t.inverse(y.astype(np.float32))) for t in (squares, averages)]
+    assert psnr(images[1]) > psnr(images[0]) + 1
