@@ -96,14 +96,16 @@ def test_ismrmrd_becomes_a_scan_without_oversampling(config, tmp_path):
 def test_ismrmrd_keeps_the_place_of_its_slices(config, tmp_path):
     ismrmrd = pytest.importorskip("ismrmrd")
     readouts = []
-    for number in range(3):
+    for number, place in enumerate((1, 0, 2)):  # the middle one acquired first
         for line in range(LINES):
-            data = complex_normal(number, COILS, SAMPLES)
+            data = complex_normal(place, COILS, SAMPLES)
             one = readout(ismrmrd, data, line)
-            one.idx.slice, one.position = number, (10.0, 20.0, 7.0 * number)
+            one.idx.slice, one.position = number, (10.0, 20.0, 7.0 * place)
             one.read_dir, one.phase_dir, one.slice_dir = (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
             readouts.append(one)
     path = written(tmp_path / "scan.h5", ismrmrd, readouts)
+    kspace = read_file(path, config)["kspace"][0, 0]
+    np.testing.assert_array_equal(kspace[..., 0], [complex_normal(place, COILS, SAMPLES) for place in range(3)])
     config.slice_index = 2
     geometry = read_scan(path, config).geometry
     config.slice_index = 0
