@@ -122,7 +122,7 @@ def reconstructed(label: str, arrays: Arrays, fields: dict[str, Any], samples: i
     config.sampler.samples, config.interval.draws = samples, 0
     config.scan.update(fields)
     scan = make_scan(label, arrays, config)
-    print(f"{label}: " + "; ".join(scan.notes), flush=True)
+    print(f"{label}: scaled by {scan.scale:.3g} {scan.unit}; " + "; ".join(scan.notes), flush=True)
     prior = padded(build.load_prior(config.prior))
     operator, y = scan.measurement.operator, scan.measurement.y
     reference = jax.jit(lambda o, y: o.transform.fbp(y, o.mask, "hann"))(operator, y)
