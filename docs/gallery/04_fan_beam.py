@@ -8,7 +8,7 @@ pixels in mm.
 
 # %%
 # 120 views of a Shepp-Logan phantom of 192 mm, from a source 500 mm from the axis onto a detector
-# of 180 columns of 3 mm.
+# of 180 columns of 3 mm; the phantom has pixels a quarter as wide as the image will have.
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -22,8 +22,8 @@ from scoreinv.operators.geometry import BeamGeometry, projector
 from scoreinv.simulation.phantoms import shepp_logan
 
 angles = np.linspace(0, 2 * np.pi, 120, endpoint=False)
-beam = BeamGeometry(angles, (96, 96), 180, pixel=2.0, pitch=3.0, source_to_axis=500.0, source_to_detector=900.0)
-sinogram = np.asarray(projector(beam).forward(jnp.asarray(shepp_logan((96, 96))))) * beam.pixel
+beam = BeamGeometry(angles, (384, 384), 180, pixel=0.5, pitch=3.0, source_to_axis=500.0, source_to_detector=900.0)
+sinogram = np.asarray(projector(beam).forward(jnp.asarray(shepp_logan((384, 384))))) * beam.pixel
 sinogram += 0.2 * np.random.default_rng(0).standard_normal(sinogram.shape)
 path = Path(mkdtemp()) / "scan.npz"
 np.savez(
