@@ -172,6 +172,7 @@ def _export(config, workdir: Path, task: VolumeTask, arrays: Mapping[str, np.nda
     geometry = task.geometry or plain_geometry(task.spacing or (1.0, 1.0), unit=task.unit)
     method = f"scoreinv {config.sampler.method}, prior {Path(config.prior).stem}"
     written = write_maps(config.output.formats, workdir / task.name, arrays, geometry, method)
-    names = ", ".join(path.name for path in written[:8])
-    print(f"{len(task.indices)} slices, volume.csv and {names} are in {workdir}")
+    # Of a series its folder.
+    names = dict.fromkeys(path.parent.name if path.suffix == ".dcm" else path.name for path in written)
+    print(f"{len(task.indices)} slices, volume.csv and {', '.join(names)} are in {workdir}")
     print(what_to_cite([build.with_preset(config.sampler).method]))
