@@ -124,7 +124,8 @@ def _simulated_volume(config) -> VolumeTask:
     mask_key, noise_key = jax.random.split(jax.random.key(config.seed), 3)[:2]
     operators = build.operators(config.operator, shape, mask_key)
     if len(operators) > 1:
-        raise ValueError(f"{len(operators)} operators for a volume; give one acceleration or number of views")
+        labels = " and ".join(label for label, _ in operators)
+        raise ValueError(f'a volume takes one of {labels}; give it, as in --config.operator.acceleration="(4.0,)"')
     label, operator = operators[0]
     scanner = jax.jit(build.scanner(config, operator, shape))
 
