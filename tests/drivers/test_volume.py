@@ -154,7 +154,7 @@ def test_what_a_volume_does_not_read_is_refused(scan, tiny_prior_file, tmp_path)
 def test_several_accelerations_are_refused_by_their_names(scan, tiny_prior_file, tmp_path):
     config = settings(scan, tiny_prior_file)
     config.operator.acceleration = (4.0, 8.0)
-    with pytest.raises(ValueError, match="a volume takes one of 4x and 8x; give it, as in --config.operator.accel"):
+    with pytest.raises(ValueError, match="a volume takes one of 4x and 8x; give it, as in --config"):
         reconstruct_volume(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
