@@ -139,6 +139,6 @@ def test_two_channels_are_validated_under_phases(config):
 def test_pictures_come_from_the_parameters_they_are_given(config):
     config.train.update({"samples": 2, "sample_steps": 2})
     trained = build.prior_training(config)
-    params = trained.init(jax.random.key(0))
-    one, other = (np.asarray(trained.sample(jax.tree.map(lambda p, c=c: p + c, params))) for c in (0.0, 0.1))
+    params = jax.tree.map(np.asarray, jax.jit(trained.init)(jax.random.key(0)))
+    one, other = (np.asarray(trained.sample(jax.tree.map(lambda p, c=c: p + np.float32(c), params))) for c in (0, 0.1))
     assert one.shape == (2, 32, 32, 1) and np.abs(one - other).max() > 1e-3

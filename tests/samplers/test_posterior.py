@@ -104,11 +104,7 @@ POSTERIOR = {
 }
 # Methods that impose the data, and so give for noisy data what exact data of these values would.
 IMPOSING = ("song2022", "ald_proximal", "mcg", "dds", "dds_dual")
-FAST = [
-    (method, case)
-    for method in ("song2022", "song2022_predictor_only", "ddnm", "dds", "pigdm", "score_sde")
-    for case in ("exact", "noisy")
-]
+FAST = [(method, case) for method in ("song2022", "ddnm", "dds", "pigdm", "score_sde") for case in ("exact", "noisy")]
 ALL = [(method, case) for method in METHODS for case in CASES]
 HEADER = """# Posterior mean and standard deviation of every method, against the closed form
 
