@@ -123,7 +123,7 @@ def compile_batch(fn: Callable[..., Any], shared: Any, *batch: Any) -> Callable[
     index = np.minimum(np.arange(devices * size), n - 1).reshape(devices, size)
 
     @jax.jit
-    def split(batch):
+    def split(batch: Any) -> Any:
         return jax.tree.map(lambda x: jnp.asarray(x)[index], batch)
 
     mapped = jax.pmap(
@@ -138,7 +138,7 @@ def compile_batch(fn: Callable[..., Any], shared: Any, *batch: Any) -> Callable[
     refuse_beyond_memory(compiled, devices)
     places, _ = compiled.input_shardings
 
-    def run(shared, *batch):
+    def run(shared: Any, *batch: Any) -> Any:
         given = shared, split(batch)
         # What another program left on some of the devices moves to where this one expects it.
         result = compiled(*(jax.device_put(given, places) if jax.process_count() == 1 else given))

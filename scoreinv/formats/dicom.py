@@ -79,7 +79,13 @@ def _stacked(frames: list[Frame], shape: tuple[int, int, int], path: Path, plane
     return _described(values, ordered, found.spacing, geometry, notes)
 
 
-def _described(values, frames: Sequence[Frame], spacing, geometry: Geometry | None, notes: Sequence[str]) -> Volume:
+def _described(
+    values: np.ndarray,
+    frames: Sequence[Frame],
+    spacing: tuple[float, float],
+    geometry: Geometry | None,
+    notes: Sequence[str],
+) -> Volume:
     header, notes = frames[0].header, list(notes)
     kind, subject = str(header.get("Modality", "")), str(header.get("PatientID", ""))
     modality = kind if kind in ("CT", "MR") else ""

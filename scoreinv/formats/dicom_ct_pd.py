@@ -65,7 +65,7 @@ def read_projections(files: list[Path], path: str | Path) -> dict[str, np.ndarra
         return {name: np.asarray(value) for name, value in (found | ({"water": water} if water else {})).items()}
 
 
-def _check_table(headers: Sequence[pydicom.Dataset], path) -> None:
+def _check_table(headers: Sequence[pydicom.Dataset], path: str | Path) -> None:
     """Refuses helical scans, whose rows belong to other slices in every view."""
     places = [_number(header, AXIAL) for header in headers if AXIAL in header]
     limit = _number(headers[0], ROW_PITCH) if ROW_PITCH in headers[0] else 1.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -70,7 +71,7 @@ def _matches(header: pydicom.Dataset, key: str) -> bool:
     return not key or key in [str(header.get(name, "")) for name in names]
 
 
-def _equal(value, text: str) -> bool:
+def _equal(value: Any, text: str) -> bool:
     try:
         return float(value) == float(text)
     except (TypeError, ValueError):

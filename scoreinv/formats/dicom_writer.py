@@ -158,7 +158,9 @@ def _decimals(numbers: Sequence[float] | np.ndarray) -> list[str]:
     return [f"{float(number) + 0.0:.9g}" for number in numbers]
 
 
-def _put_pixels(dataset, pixels: np.ndarray, slope: float, intercept: float, geometry: Geometry) -> None:
+def _put_pixels(
+    dataset: pydicom.Dataset, pixels: np.ndarray, slope: float, intercept: float, geometry: Geometry
+) -> None:
     dataset.Rows, dataset.Columns = pixels.shape
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0

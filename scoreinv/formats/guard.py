@@ -188,7 +188,7 @@ class Bounded(io.BufferedIOBase):
         self._check(len(data))
         return data
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         self._check(len(view))
         data = self._stream.read(len(view))

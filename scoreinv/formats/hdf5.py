@@ -42,7 +42,7 @@ def open_hdf5(path: str | Path) -> Iterator[Any]:
         yield file
 
 
-def datasets(file) -> dict[str, Any]:
+def datasets(file: Any) -> dict[str, Any]:
     """Every dataset of an open file by its full name."""
     import h5py
 
@@ -51,7 +51,7 @@ def datasets(file) -> dict[str, Any]:
     return found
 
 
-def read_dataset(dataset, path: str | Path, index: Selection = ()) -> np.ndarray:
+def read_dataset(dataset: Any, path: str | Path, index: Selection = ()) -> np.ndarray:
     """A dataset, or a part of it; MATLAB's and h5py's pairs of real and imaginary parts become complex numbers.
 
     Args:
@@ -69,14 +69,14 @@ def read_dataset(dataset, path: str | Path, index: Selection = ()) -> np.ndarray
         return _as_complex(np.asarray(dataset[index]))
 
 
-def read_datasets(file, path: str | Path) -> dict[str, np.ndarray]:
+def read_datasets(file: Any, path: str | Path) -> dict[str, np.ndarray]:
     """Every numeric dataset of an open file, if all together are not too large."""
     numeric = {name: node for name, node in datasets(file).items() if _is_numeric(node)}
     check_total(((node.shape, node.dtype) for node in numeric.values()), path)
     return {name: read_dataset(node, path) for name, node in numeric.items() if 0 not in node.shape}
 
 
-def _refuse_other_files(file, path: Path) -> None:
+def _refuse_other_files(file: Any, path: Path) -> None:
     """Links, external storage and virtual datasets would open files that nobody named."""
     import h5py
 
@@ -89,13 +89,13 @@ def _refuse_other_files(file, path: Path) -> None:
         )
 
 
-def _is_numeric(dataset) -> bool:
+def _is_numeric(dataset: Any) -> bool:
     names = dataset.dtype.names
     kinds = {dataset.dtype[name].kind for name in names} if names else {dataset.dtype.kind}
     return dataset.shape is not None and kinds <= set("biufc") and (names is None or len(names) == 2)
 
 
-def _check_numbers(dataset, path: str | Path) -> None:
+def _check_numbers(dataset: Any, path: str | Path) -> None:
     if not _is_numeric(dataset):
         found = f"{dataset.dtype} of shape {dataset.shape}"
         raise FileError(f"dataset {dataset.name!r} of {shown(path)} is {found}; allowed: arrays of numbers")
@@ -114,7 +114,7 @@ def _as_complex(stored: np.ndarray) -> np.ndarray:
     return real + np.asarray(1j, np.result_type(real.dtype, np.complex64)) * imaginary
 
 
-def _check_chunks(dataset, path: str | Path) -> None:
+def _check_chunks(dataset: Any, path: str | Path) -> None:
     """Refuses chunks that expand beyond their declared size: HDF5 inflates them without a bound."""
     if dataset.chunks is None:
         return

@@ -128,7 +128,7 @@ def _is_oriented(image: Any) -> bool:
     return not isinstance(image, nibabel.AnalyzeImage)
 
 
-def _shape(image, path: Path) -> tuple[tuple[int, int, int], int]:
+def _shape(image: Any, path: Path) -> tuple[tuple[int, int, int], int]:
     """The shape [i, j, k] of a volume, and how many volumes there are."""
     shape = tuple(int(side) for side in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
@@ -148,7 +148,7 @@ def _chosen(key: str, count: int, path: Path) -> tuple[int, list[str]]:
     return max(index, 0), [note] if count > 1 else []
 
 
-def _plane(image, k: int, index: int) -> np.ndarray:
+def _plane(image: Any, k: int, index: int) -> np.ndarray:
     """The plane [i, j, k] of volume `index` in the file's unit."""
     if len(image.shape) == 2:
         return np.asarray(image.dataobj)

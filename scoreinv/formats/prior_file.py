@@ -17,7 +17,7 @@ from scoreinv.formats.records import json_object
 PRIOR = "a prior written by --mode=train, or the name of a bundled one"
 
 
-def save_prior(path: Path, params, metadata: Mapping[str, Any]) -> None:
+def save_prior(path: Path, params: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
     """Writes a prior: float16 parameters and a JSON description in one safetensors file, nothing executable.
 
     Args:

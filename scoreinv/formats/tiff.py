@@ -1,6 +1,7 @@
 """TIFF: a sinogram in one image, or a projection in each file of a folder."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def read_tiff(path: str | Path) -> np.ndarray:
         return np.asarray(series.asarray())
 
 
-def _check_segments(file, page, path: Path) -> None:
+def _check_segments(file: Any, page: Any, path: Path) -> None:
     """Refuses strips and tiles that expand beyond their image: tifffile inflates them without a bound."""
     if page is None or page.compression not in (*DEFLATED, 1, LZW, PACKBITS):
         raise FileError(f"{shown(path)} has pages in a compression that is not read; allowed: none, deflate, LZW")
