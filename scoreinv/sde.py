@@ -47,18 +47,18 @@ class VESDE:
     sigma_max: Scalar = 128.0
     name: str = flax.struct.field(pytree_node=False, default="ve")
 
-    def marginal_prob(self, t):
+    def marginal_prob(self, t: Scalar) -> tuple[Scalar, Scalar]:
         ratio = self.sigma_max / self.sigma_min
         return jnp.ones_like(t), self.sigma_min * ratio**t
 
-    def sde(self, x, t):
+    def sde(self, x: Float[Array, "*shape"], t: Scalar) -> tuple[Float[Array, "*shape"], Scalar]:
         _, sigma = self.marginal_prob(t)
         return jnp.zeros_like(x), sigma * jnp.sqrt(2 * jnp.log(self.sigma_max / self.sigma_min))
 
-    def prior_sample(self, key, shape):
+    def prior_sample(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         return self.sigma_max * jax.random.normal(key, shape)
 
-    def time_at(self, noise_to_signal):
+    def time_at(self, noise_to_signal: Scalar) -> Scalar:
         return jnp.log(noise_to_signal / self.sigma_min) / jnp.log(self.sigma_max / self.sigma_min)
 
 
@@ -70,28 +70,28 @@ class VPSDE:
     beta_max: Scalar = 20.0
     name: str = flax.struct.field(pytree_node=False, default="vp")
 
-    def beta(self, t):
+    def beta(self, t: Scalar) -> Scalar:
         """Noise rate beta(t)."""
         return self.beta_min + t * (self.beta_max - self.beta_min)
 
-    def log_alpha(self, t):
+    def log_alpha(self, t: Scalar) -> Scalar:
         """log alpha(t) = -1/2 int_0^t beta."""
         return -(t**2) * (self.beta_max - self.beta_min) / 4 - t * self.beta_min / 2
 
-    def marginal_prob(self, t):
+    def marginal_prob(self, t: Scalar) -> tuple[Scalar, Scalar]:
         log_alpha = self.log_alpha(t)
         return jnp.exp(log_alpha), jnp.sqrt(-jnp.expm1(2 * log_alpha))
 
-    def sde(self, x, t):
+    def sde(self, x: Float[Array, "*shape"], t: Scalar) -> tuple[Float[Array, "*shape"], Scalar]:
         return -self.beta(t) * x / 2, jnp.sqrt(self.beta(t))
 
-    def prior_sample(self, key, shape):
+    def prior_sample(self, key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
         return jax.random.normal(key, shape)
 
-    def time_at(self, noise_to_signal):
+    def time_at(self, noise_to_signal: Scalar) -> Scalar:
         return self._time_at_log_alpha(-jnp.log1p(noise_to_signal**2) / 2)
 
-    def _time_at_log_alpha(self, log_alpha):
+    def _time_at_log_alpha(self, log_alpha: Scalar) -> Scalar:
         # The root of t^2 delta/4 + t beta_min/2 + log_alpha = 0, in the form that does not cancel for small t.
         delta = self.beta_max - self.beta_min
         root = jnp.sqrt(self.beta_min**2 - 4 * delta * log_alpha)
@@ -104,14 +104,14 @@ class SubVPSDE(VPSDE):
 
     name: str = flax.struct.field(pytree_node=False, default="subvp")
 
-    def marginal_prob(self, t):
+    def marginal_prob(self, t: Scalar) -> tuple[Scalar, Scalar]:
         log_alpha = self.log_alpha(t)
         return jnp.exp(log_alpha), -jnp.expm1(2 * log_alpha)
 
-    def sde(self, x, t):
+    def sde(self, x: Float[Array, "*shape"], t: Scalar) -> tuple[Float[Array, "*shape"], Scalar]:
         variance_rate = -self.beta(t) * jnp.expm1(4 * self.log_alpha(t))
         return -self.beta(t) * x / 2, jnp.sqrt(variance_rate)
 
-    def time_at(self, noise_to_signal):
+    def time_at(self, noise_to_signal: Scalar) -> Scalar:
         # sigma/alpha = (1 - alpha^2)/alpha = r  <=>  alpha = (sqrt(r^2 + 4) - r)/2  <=>  log alpha = -asinh(r/2)
         return self._time_at_log_alpha(-jnp.arcsinh(noise_to_signal / 2))

@@ -107,7 +107,7 @@ def loss(config, model_):
 
     def matching_at(key, params, x, sigma):
         score_fn = partial(_network_score, model_, diffusion, params)
-        return losses.score_matching_at(key, score_fn, diffusion, x, diffusion.time_at(sigma))
+        return losses.score_matching_at(key, score_fn, diffusion, x, jnp.asarray(diffusion.time_at(sigma)))
 
     return matching, matching_at
 
