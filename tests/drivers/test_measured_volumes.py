@@ -71,7 +71,8 @@ def test_a_stack_of_measurements_becomes_a_volume(kind, request, tiny_prior_file
     low, high, contrast = (of_file(tmp_path / f"scan-{name}.nii.gz") for name in ("low", "high", "contrast"))
     assert np.all(low <= image) and np.all(image <= high) and contrast.min() >= 0
     fraction = of_file(tmp_path / "scan-open-2.nii.gz")
-    assert 0 <= fraction.min() < 0.4 < fraction.max() <= 1
+    # Half of the lines leave patterns open; 48 views of 32 pixels none.
+    assert 0 <= fraction.min() < 0.4 and (0.4 < fraction.max() <= 1 if kind == "kspace" else fraction.max() < 0.1)
     if kind == "kspace":
         assert nibabel.load(tmp_path / "scan-image.nii.gz").header.get_zooms() == pytest.approx((1.5, 2.0, 6.0))
         phase, inside = of_file(tmp_path / "scan-phase.nii.gz"), truth > 10
