@@ -1,5 +1,6 @@
 """A scan: measured data with geometry, unit and noise, as a reconstruction takes it and its result is written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -45,8 +46,16 @@ class Scan:
     uncorrected: Image | None = None
 
 
-def scaled_scan(name: str, y: np.ndarray, mask: np.ndarray, transform, noise_std: float, **about) -> Scan:
-    """The scan of data y in any unit, divided by the size of its one-shot image.
+def scaled_scan(
+    name: str,
+    y: np.ndarray,
+    mask: np.ndarray,
+    transform,
+    noise_std: float,
+    first: Callable[[LinearOperator, jax.Array], jax.Array] = LinearOperator.inverse,
+    **about,
+) -> Scan:
+    """The scan of data y in any unit, divided by the size of a first image of it.
 
     Args:
         name: of the scan.
@@ -54,6 +63,7 @@ def scaled_scan(name: str, y: np.ndarray, mask: np.ndarray, transform, noise_std
         mask: 1 where y was measured; broadcasts to it.
         transform: T of A = P(mask) T.
         noise_std: standard deviation of the noise on each real number, in the unit of y.
+        first: what makes the image that says how bright the object is.
         about: further fields of `Scan`.
 
     Raises:
@@ -65,7 +75,7 @@ def scaled_scan(name: str, y: np.ndarray, mask: np.ndarray, transform, noise_std
         raise ValueError(f"{name!r} holds NaN or Inf in {bad} of {y.size} samples; zero them in data and mask")
     operator = LinearOperator(jax.device_put(mask), transform)
     measured: jax.Array = jax.device_put(mask * y)
-    size = jnp.linalg.norm(operator.inverse(measured), axis=-1)
+    size = jnp.linalg.norm(first(operator, measured), axis=-1)
     scale = float(jnp.percentile(size, 99.8)) or float(size.max())
     if not scale > 0:
         raise ValueError(f"{name!r} holds zeros only where the mask is 1; check data and mask")

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from scoreinv.formats.arrays import Arrays, listed
 from scoreinv.operators.base import LinearOperator, Measurement, check_mask
@@ -17,6 +19,7 @@ from scoreinv.scans.ct_readings import Rays, SinogramSettings, first_axis, line_
 from scoreinv.scans.hounsfield import WATER, HounsfieldScale
 from scoreinv.scans.scan import Scan, scaled_scan
 from scoreinv.scans.sinogram_metal import without_metal_rays
+from scoreinv.typing import Image
 
 # A detector whose ends are this unequally far from the axis is offset.
 OFFSET = 0.8
@@ -64,11 +67,17 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
         scale = HounsfieldScale(water, *settings.window)
         scan = _hounsfield_scan(name, p / pixel, mask, transform, rays.noise_std / pixel, scale, about)
     else:
-        scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std)
+        scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std, least_squares_image)
         scan = replace(scan, scale=scan.scale / pixel, unit="1/mm" if in_mm else "", **about)
     if settings.noise_std < 0:
         scan = _with_unresolved(scan)
     return without_metal_rays(scan, settings.metal) if settings.metal else scan
+
+
+@jax.jit
+def least_squares_image(operator: LinearOperator, y: Float[Array, "views detectors"]) -> Image:
+    """A^+ y: of views over few degrees as bright as the object, where back-projections are darker by up to half."""
+    return operator.pseudo_inverse(y)
 
 
 def _with_unresolved(scan: Scan) -> Scan:
