@@ -67,7 +67,7 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
         scale = HounsfieldScale(water, *settings.window)
         scan = _hounsfield_scan(name, p / pixel, mask, transform, rays.noise_std / pixel, scale, about)
     else:
-        scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std, least_squares_image)
+        scan = scaled_scan(name, p.astype(np.float32), mask, transform, rays.noise_std, brighter_image)
         scan = replace(scan, scale=scan.scale / pixel, unit="1/mm" if in_mm else "", **about)
     if settings.noise_std < 0:
         scan = _with_unresolved(scan)
@@ -75,9 +75,11 @@ def sinogram_scan(name: str, arrays: Arrays, settings: SinogramSettings) -> Scan
 
 
 @jax.jit
-def least_squares_image(operator: LinearOperator, y: Float[Array, "views detectors"]) -> Image:
-    """A^+ y: of views over few degrees as bright as the object, where back-projections are darker by up to half."""
-    return operator.pseudo_inverse(y)
+def brighter_image(operator: LinearOperator, y: Float[Array, "views detectors"]) -> Image:
+    """Of back-projection, too dark over few degrees, and least squares, too dark from few views, the brighter."""
+    back_projected, fitted = operator.inverse(y), operator.pseudo_inverse(y)
+    brighter = jnp.percentile(jnp.abs(fitted), 99.8) > jnp.percentile(jnp.abs(back_projected), 99.8)
+    return jnp.where(brighter, fitted, back_projected)
 
 
 def _with_unresolved(scan: Scan) -> Scan:

@@ -350,3 +350,16 @@ def test_an_image_of_averages_over_pixels_explains_an_object_with_edges_better_t
     assert missed[1] < 0.9 * missed[0]
     images = [np.asarray(t.inverse(y.astype(np.float32))) for t in (squares, averages)]
     assert psnr(images[1]) > psnr(images[0]) + 1
+
+
+def test_the_scale_is_nearly_as_bright_as_the_object_over_few_degrees_too():
+    """The back-projection over 90 degrees alone has 0.58 of it."""
+    angles = np.deg2rad(np.arange(0, 180, 2.0))
+    disc = 2 * 0.02 * np.sqrt(np.maximum(15.0**2 - (np.arange(68) - 33.5) ** 2, 0))
+    scales = {}
+    for views in (len(angles), 45):
+        scales[views] = scan_of(
+            {"sinogram": np.tile(disc, (views, 1)), "angles": angles[:views], "shape": np.array(48)}
+        ).scale
+    assert scales[len(angles)] == pytest.approx(0.02, rel=0.15)
+    assert scales[45] > 0.75 * scales[len(angles)]
