@@ -1,6 +1,8 @@
 """The experiment on metal artifacts in its fast form: from the command to the table, and again from what is there."""
 
 import csv
+import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -38,10 +40,16 @@ def test_a_missing_folder_ends_with_one_line(tmp_path):
         main([f"--ct={tmp_path}/none", f"--workdir={tmp_path}/out"])
 
 
-def test_metal_is_evaluated_and_swept_like_any_modality(fast_folder, tmp_path):
+@pytest.fixture
+def folder(fast_folder, tmp_path):
+    """Its volumes become Hounsfield units here, and are those of other tests there."""
+    return Path(shutil.copytree(fast_folder, tmp_path / "fast"))
+
+
+def test_metal_is_evaluated_and_swept_like_any_modality(folder, tmp_path):
     config = configuration("small", "test", 2)
-    shrink(config, fast_folder)
-    config.prior, config.evaluate.methods = str(fast_folder / "prior.safetensors"), ("li", "scoreinv")
+    shrink(config, folder)
+    config.prior, config.evaluate.methods = str(folder / "prior.safetensors"), ("li", "scoreinv")
     config.sampler.start = "pseudo_inverse"
     evaluate(config, tmp_path / "one")
     rows = list(csv.DictReader((tmp_path / "one" / "evaluate.csv").open()))
@@ -59,9 +67,9 @@ def test_metal_is_evaluated_and_swept_like_any_modality(fast_folder, tmp_path):
     assert small > large
 
 
-def test_a_scan_without_hounsfield_units_is_refused_before_anything_is_written(fast_folder, tmp_path):
+def test_a_scan_without_hounsfield_units_is_refused_before_anything_is_written(folder, tmp_path):
     config = configuration("small", "test", 2)
-    shrink(config, fast_folder)
+    shrink(config, folder)
     config.data.intensity = "none"
     with pytest.raises(ValueError, match="metal is simulated in Hounsfield units"):
         evaluate(config, tmp_path / "out")

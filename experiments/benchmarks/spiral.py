@@ -1,6 +1,6 @@
 """A spiral scan of 8 coils: seconds of A^H A and of a draw of the default, by transforms of the samples and by FFTs.
 
-python experiments/benchmarks/spiral.py
+python -m experiments.benchmarks.spiral
 
 A mask of ones for every sample, instead of one for all, makes every method transform to the samples and back.
 """
@@ -10,9 +10,9 @@ import argparse
 import jax
 import jax.numpy as jnp
 import numpy as np
-from coils_step import clock_of, scene, seconds
 
 from configs import mri_demo
+from experiments.benchmarks.coils_step import clock_of, scene, seconds
 from scoreinv import build
 from scoreinv.build.tasks import fitted_prior
 from scoreinv.operators import noncartesian
