@@ -66,6 +66,7 @@ def config(phantoms, trained):
     return config
 
 
+@pytest.mark.slow
 def test_another_network_in_the_work_directory_is_refused(phantoms, trained):
     config = tiny_config(phantoms)
     config.model.nf = 16

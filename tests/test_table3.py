@@ -46,6 +46,7 @@ def folder(fast_folder, tmp_path):
     return Path(shutil.copytree(fast_folder, tmp_path / "fast"))
 
 
+@pytest.mark.slow
 def test_metal_is_evaluated_and_swept_like_any_modality(folder, tmp_path):
     config = configuration("small", "test", 2)
     shrink(config, folder)

@@ -54,6 +54,7 @@ def test_a_slice_of_a_dicom_series_stays_in_its_place_with_its_patient(config, t
     )
 
 
+@pytest.mark.slow
 def test_complex_images_are_written_by_magnitude_and_phase(config, tmp_path):
     image = 40 * DISC * np.exp(1.3j + 0.5j * AXIS)
     kspace = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image), norm="ortho"))

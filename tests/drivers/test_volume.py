@@ -118,6 +118,7 @@ def test_a_volume_comes_back_in_its_place_and_a_stopped_run_goes_on(scan, tiny_p
         reconstruct_volume(config, tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_coupling_brings_neighbours_together(scan, tiny_prior_file, tmp_path):
     jumps = {}
     for coupling in (1e3, 0.05):
@@ -127,6 +128,7 @@ def test_coupling_brings_neighbours_together(scan, tiny_prior_file, tmp_path):
     assert jumps[0.05] < 0.8 * jumps[1e3]
 
 
+@pytest.mark.slow
 def test_shared_noise_makes_alike_slices_alike(tiny_prior_file, tmp_path):
     plane = np.linspace(0, 1, 32)[:, None] * np.linspace(1, 0, 32)
     np.save(tmp_path / "same.npy", np.stack([plane, plane]).astype(np.float32))

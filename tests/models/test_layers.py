@@ -143,6 +143,7 @@ def test_bfloat16_keeps_float32_parameters_and_nearly_the_output():
     assert 0 < np.abs(found - expected).max() < 0.05 * np.ptp(expected)
 
 
+@pytest.mark.slow
 def test_rematerialisation_changes_no_gradient_and_stores_less_for_it():
     x = normal(18, (2, 16, 16, 1))
 

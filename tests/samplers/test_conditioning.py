@@ -259,6 +259,7 @@ def test_starts_and_diffusion():
     np.testing.assert_allclose(x.std(), sigma, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_split_gibbs_at_one_coupling_has_its_stationary_distribution():
     """p(x | y) of the coupled pair is the posterior for noise_std^2 + rho^2, the coupling counting as noise."""
     prior, rho = gaussian_prior(shape=(512, 8, 1)), 0.2

@@ -64,6 +64,7 @@ def rms(x, scanned):
     return float(np.sqrt(np.mean(errors(x, scanned) ** 2)))
 
 
+@pytest.mark.slow
 def test_no_bright_spots_grow_at_the_edges_of_the_metal_trace(scanned):
     """At lam = 1, the worst case, 2000 steps leave no pixel farther from the truth than the prior allows.
 

@@ -96,7 +96,7 @@ def test_samples_given_a_noisy_sinogram_are_the_posterior_of_the_dense_matrix(na
         assert bias < 1.4 * rms["expected"] / np.sqrt(32)
 
 
-RADON = [pytest.param(name, marks=[] if name in ("song2022", "dds") else pytest.mark.slow) for name in METHODS]
+RADON = [pytest.param(name, marks=[] if name == "dds" else pytest.mark.slow) for name in METHODS]
 
 
 @pytest.mark.parametrize("name", RADON)

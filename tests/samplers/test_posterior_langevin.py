@@ -59,7 +59,10 @@ def dense_posterior(measurement, size, mean, tau):
 
 
 # Data steps with an orthonormal transform are also those of the tempered Gaussian below.
-@pytest.mark.parametrize("name", [pytest.param("complex", marks=pytest.mark.slow), "sense", "radon"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("complex", "sense")]
+
+
+@pytest.mark.parametrize("name", [*SLOW, "radon"])
 def test_mean_and_covariance_are_those_of_the_dense_posterior(name):
     """In units of its own standard deviation, along its own directions: mean 0, spread 1, within sampling error."""
     operator, channels, noise_std = OPERATORS[name]()

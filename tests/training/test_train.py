@@ -161,6 +161,7 @@ def test_pictures_and_curves(small_network, config, tmp_path):
     assert build.load_prior(str(tmp_path)).shape == (32, 32, 1)
 
 
+@pytest.mark.slow
 def test_complex_images_in_views_drawn_by_the_step(small_network, config, tmp_path):
     config.data.update({"views": 0, "native": 0.5, "phases": 0.5, "rotation": 10.0})
     config.model.num_channels, config.train.validation_pixels = 2, (1.0,)
