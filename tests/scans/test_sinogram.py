@@ -240,7 +240,7 @@ def test_dead_and_stuck_columns_are_left_out():
     broken[:, 40], broken[:, 61] = 0.0, 300.0
     scan = scan_of(GOOD | {"sinogram": broken})
     assert "columns 40, 61 are dead or stuck" in " ".join(scan.notes)
-    assert psnr(shown(scan)) > REFERENCE - 2.5
+    assert psnr(shown(scan)) > 31.9  # 34.1 without the damage
 
 
 # name: (columns, what they hold instead)

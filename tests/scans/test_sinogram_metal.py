@@ -60,7 +60,8 @@ def test_metal_is_found_its_rays_are_left_out_and_the_rest_is_less_wrong(arrays)
     def rmse(x):
         return np.sqrt(np.mean((scan.scale * np.asarray(x)[..., 0] + scan.offset - hu)[outside] ** 2))
 
-    assert rmse(LI(scan.measurement)) < 0.85 * rmse(scan.uncorrected)
+    # HU: an uncorrected image of averages over pixels is nearer than the one of squares was (115 and 217 for the fan).
+    assert rmse(LI(scan.measurement)) < min(100.0, 0.85 * rmse(scan.uncorrected))
 
 
 def test_without_a_window_the_scale_is_that_of_the_tissue(arrays):
