@@ -16,8 +16,8 @@ def inner(a: Inexact[Array, "*shape"], b: Inexact[Array, "*shape"]) -> Float[Arr
     return jnp.sum(jnp.real(a) * jnp.real(b) + jnp.imag(a) * jnp.imag(b))
 
 
-def _ratio(a, b):
-    # 0/0 at a residual of exactly zero means: nothing left to do.
+def ratio(a: Float[Array, ""], b: Float[Array, ""]) -> Float[Array, ""]:
+    """a / b of a conjugate-gradient step, 0 where b is: at a residual of exactly zero nothing is left to do."""
     return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
 
 
@@ -48,11 +48,11 @@ def conjugate_gradient(
     def step(carry, _):
         x, r, p, rho = carry
         q = matvec(p)
-        a = jnp.where(inner(r, r) > rounding, _ratio(rho, inner(p, q)), 0)
+        a = jnp.where(inner(r, r) > rounding, ratio(rho, inner(p, q)), 0)
         r = r - a * q
         z = precondition(r)
         rho_next = inner(r, z)
-        return (x + a * p, r, z + _ratio(rho_next, rho) * p, rho_next), None
+        return (x + a * p, r, z + ratio(rho_next, rho) * p, rho_next), None
 
     r = b - start
     z = precondition(r)
@@ -92,10 +92,10 @@ def least_squares(
         s = adjoint(r)
         rho_next = inner(s, s)
         largest = jnp.maximum(largest, rho_next)
-        p = s + _ratio(rho_next, rho) * p
+        p = s + ratio(rho_next, rho) * p
         q = forward(p)
         wq = weigh(q)
-        a = _ratio(rho_next, inner(q, wq))
+        a = ratio(rho_next, inner(q, wq))
         # A gradient at rounding level: stay. The steps after convergence (one, for a Fourier mask) would grow.
         a = jnp.where(rho_next > 1e-12 * largest, a, 0.0)
         return (x + a * p, r - a * wq, p, rho_next, largest), None

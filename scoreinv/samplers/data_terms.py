@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Inexact, PRNGKeyArray
 
 from scoreinv.operators.base import LinearOperator, Measurement, simulate
-from scoreinv.operators.linear_solvers import conjugate_gradient, inner
+from scoreinv.operators.linear_solvers import conjugate_gradient, inner, ratio
 from scoreinv.sde import SDE
 from scoreinv.typing import Image, Scalar, Time
 
@@ -50,9 +50,9 @@ def data_step(operator: LinearOperator, residual: Coefficients, damping: Scalar,
         s = operator.adjoint(r) - damping * d
         gamma_next = inner(s, s)
         largest = jnp.maximum(largest, gamma_next)
-        p = s + _ratio(gamma_next, gamma) * p
+        p = s + ratio(gamma_next, gamma) * p
         q = operator(p)
-        a = _ratio(gamma_next, inner(q, q) + damping * inner(p, p))
+        a = ratio(gamma_next, inner(q, q) + damping * inner(p, p))
         a = jnp.where(gamma_next > 1e-12 * largest, a, 0.0)  # a gradient at rounding level: stay
         return (d + a * p, r - a * q, p, gamma_next, largest), None
 
@@ -82,11 +82,6 @@ def data_solver(measurement: Measurement, steps: int) -> Callable[[Image, Scalar
         return conjugate_gradient(lambda v: operator.normal(v) + damping * v, back + damping * x, x, steps)
 
     return solve
-
-
-def _ratio(a: Scalar, b: Scalar) -> Scalar:
-    # 0 / 0 at a residual of exactly zero: nothing is left to do.
-    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1.0), 0.0)
 
 
 def posterior_draw(key: PRNGKeyArray, measurement: Measurement, mean: Image, std: Scalar, steps: int) -> Image:

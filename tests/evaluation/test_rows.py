@@ -95,7 +95,7 @@ def test_a_claim_holds_until_its_process_dies(tmp_path):
 
 def test_processes_with_other_slices_batches_and_methods_double_no_row(tmp_path):
     path = tmp_path / "evaluate.csv"
-    asked = [("41", "4", "tv,dpir"), ("11", "3", "dpir,tv")]
+    asked = [("41", "4", "tv,dpir"), ("11", "3", "tv"), ("11", "1", "dpir,tv")]
     command = [sys.executable, "-c", WORKER, str(path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     workers = [subprocess.Popen([*command, *arguments], **pipes) for arguments in asked]
